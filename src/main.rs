@@ -1,0 +1,3 @@
+//! Parse the command line, run one operation, return an exit code.
+
+fn main() {}

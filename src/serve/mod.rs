@@ -1,0 +1,3 @@
+//! From a datagram or a stream to an answer and back.
+
+pub mod answer;
