@@ -24,15 +24,8 @@ pub const TYPES: [(u16, &str); 11] = [
 /// Slots for query types, "other" included.
 pub const TYPE_SLOTS: usize = TYPES.len() + 1;
 /// Response codes that are given, in slot order; the last slot is "other".
-pub const RCODES: [(u16, &str); 7] = [
-    (0, "NOERROR"),
-    (3, "NXDOMAIN"),
-    (5, "REFUSED"),
-    (2, "SERVFAIL"),
-    (1, "FORMERR"),
-    (4, "NOTIMP"),
-    (16, "BADVERS"),
-];
+pub const RCODES: [(u16, &str); 7] =
+    [(0, "NOERROR"), (3, "NXDOMAIN"), (5, "REFUSED"), (2, "SERVFAIL"), (1, "FORMERR"), (4, "NOTIMP"), (16, "BADVERS")];
 /// Slots for response codes, "other" included.
 pub const RCODE_SLOTS: usize = RCODES.len() + 1;
 /// Reasons for silence, in the order of [`Dropped`].
@@ -86,7 +79,11 @@ impl Block {
     /// A block of zeros.
     pub fn new(transport: Transport) -> Arc<Self> {
         let zones = (0..ZONE_SLOTS)
-            .map(|_| ZoneCounters { answers: Default::default(), listed: Default::default(), truncated: AtomicU64::new(0) })
+            .map(|_| ZoneCounters {
+                answers: Default::default(),
+                listed: Default::default(),
+                truncated: AtomicU64::new(0),
+            })
             .collect();
         Arc::new(Self {
             transport,

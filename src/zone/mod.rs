@@ -62,7 +62,13 @@ impl Zone {
     /// Put a zone together. `datasets` may be empty only in another state than `Ready`.
     ///
     /// `serial` is used where `$SOA` gives 0 or the SOA is made up.
-    pub fn build(settings: ZoneSettings, slot: u16, serial: u32, state: ZoneState, datasets: Vec<Arc<Dataset>>) -> Self {
+    pub fn build(
+        settings: ZoneSettings,
+        slot: u16,
+        serial: u32,
+        state: ZoneState,
+        datasets: Vec<Arc<Dataset>>,
+    ) -> Self {
         Self { settings, slot, serial, state, datasets }
     }
 
