@@ -2,6 +2,7 @@
 
 pub mod dataset;
 pub mod diag;
+pub mod load;
 pub mod serve;
 pub mod stats;
 pub mod wire;

@@ -1,0 +1,3 @@
+//! What changed, what to rebuild, and what never replaces good data.
+
+pub mod status;
