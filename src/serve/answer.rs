@@ -507,7 +507,8 @@ impl RecordSet<'_, '_> {
         if let (true, Some(ttl)) = (self.mixed, self.ttl) {
             let set = self.writer.written(self.start);
             let mut at = 0;
-            while let Some(len) = records(&set[at..]).next().map(<[u8]>::len) {
+            loop {
+                let Some(len) = records(&set[at..]).next().map(<[u8]>::len) else { break };
                 set[at + TTL_AT..at + RDLENGTH_AT].copy_from_slice(&ttl.to_be_bytes());
                 at += len;
             }
