@@ -45,13 +45,13 @@ const LOOPBACK_V6: Ipv6Addr = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
 /// Judge what would go into service, against what is there now. The error is a sentence: which guard, what it saw,
 /// and the setting that switches it off.
 pub(super) fn check(options: &GuardOptions, new: &[Arc<Data>], old: &[Arc<Data>]) -> Result<(), String> {
+    if options.world {
+        check_world(new)?;
+    }
     for data in new {
         for (_, part) in data.dataset.parts() {
             check_part(options, data, part)?;
         }
-    }
-    if options.world {
-        check_world(new)?;
     }
     for data in new {
         // The old data of the same files; a dataset that the settings just added has none.
@@ -66,9 +66,11 @@ pub(super) fn check(options: &GuardOptions, new: &[Arc<Data>], old: &[Arc<Data>]
 /// What no single dataset may list.
 fn check_part(options: &GuardOptions, data: &Data, part: &Dataset) -> Result<(), String> {
     let files = || data.source_files();
+    // Zones that answer for every address on purpose, as for SPF macros, can not but list this one too.
+    let world_is_meant = || !options.world && world_share(&[part]).is_some();
     if options.loopback {
         for address in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(LOOPBACK_V6)] {
-            if part.lists_address(address) {
+            if part.lists_address(address) && !world_is_meant() {
                 return Err(format!(
                     "{}: lists {address}, which no list may (RFC 5782 section 5); exclude it with `!{address}`, or set \
                      `guard.loopback = false` for this zone",
@@ -98,27 +100,31 @@ fn check_world(new: &[Arc<Data>]) -> Result<(), String> {
         }
     }
     for (name, parts) in &mounts {
-        for (kinds, space, limit, probe) in [
-            (&V4_KINDS[..], "the IPv4 unicast space", WORLD_SHARE_V4, probe_v4 as fn(u32) -> IpAddr),
-            (&V6_KINDS[..], "2000::/3", WORLD_SHARE_V6, probe_v6),
-        ] {
-            let parts: Vec<&Dataset> = parts.iter().filter(|part| kinds.contains(&part.kind())).copied().collect();
-            let lists = |address| parts.iter().any(|part| part.lists_address(address));
-            if parts.is_empty() {
-                continue;
-            }
-            if let Some(share) = share_above(limit, probe, lists) {
-                let place = if name.labels().is_empty() { String::new() } else { format!(" under `{name}`") };
-                return Err(format!(
-                    "lists about {:.0} % of {space}{place}, and {:.0} % is as good as the world; set `guard.world = \
-                     false` for this zone if that is meant",
-                    share * 100.0,
-                    limit * 100.0
-                ));
-            }
+        if let Some((space, share, limit)) = world_share(parts) {
+            let place = if name.labels().is_empty() { String::new() } else { format!(" under `{name}`") };
+            return Err(format!(
+                "lists about {:.0} % of {space}{place}, and {:.0} % is as good as the world; set `guard.world = false` \
+                 for this zone if that is meant",
+                share * 100.0,
+                limit * 100.0
+            ));
         }
     }
     Ok(())
+}
+
+/// Which space these datasets as good as cover together, with the measured share and the limit.
+fn world_share(parts: &[&Dataset]) -> Option<(&'static str, f64, f64)> {
+    for (kinds, space, limit, probe) in [
+        (&V4_KINDS[..], "the IPv4 unicast space", WORLD_SHARE_V4, probe_v4 as fn(u32) -> IpAddr),
+        (&V6_KINDS[..], "2000::/3", WORLD_SHARE_V6, probe_v6),
+    ] {
+        let of_family = || parts.iter().filter(|part| kinds.contains(&part.kind()));
+        if let Some(share) = share_above(limit, probe, |address| of_family().any(|part| part.lists_address(address))) {
+            return Some((space, share, limit));
+        }
+    }
+    None
 }
 
 /// The types that hold IPv4 addresses.

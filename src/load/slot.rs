@@ -275,3 +275,20 @@ impl Warnings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_counted_after_the_first_few() {
+        let mut warnings = Warnings::default();
+        for line in 1..=25 {
+            let severity = if line == 25 { Severity::Error } else { Severity::Warning };
+            let (file, message, hint) = (Arc::from(Path::new("bl.zone")), String::new(), String::new());
+            warnings.take(Diagnostic { severity, file, line, column: 0, message, hint });
+        }
+        assert_eq!(warnings.first.iter().map(|told| told.line).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
+        assert_eq!(warnings.more, 14);
+    }
+}

@@ -169,6 +169,7 @@ fn polling_waits_for_rest_too() {
     bench.check("bl.example", Ready, [false, true], Published, "");
     assert_eq!(READS.get(), 1);
     // A file that never rests is read all the same.
+    bench.write("list", ONE);
     bench.pass_time(60.0);
     for i in 0..9 {
         bench.write("list", format!("192.0.2.{i}\n"));

@@ -42,6 +42,19 @@ fn guards_on_content() {
 }
 
 #[test]
+fn a_world_that_is_meant_may_list_loopback() {
+    let list = zone("bl.example", &["list"]);
+    let mut bench = Bench::start(&[("list", "0.0.0.0/1\n128.0.0.0/1\n")], &[list]);
+    bench.check("bl.example", NotReady, [false, false], Guarded, "guard.world");
+    let guard = GuardOptions { world: false, ..GuardOptions::default() };
+    bench.replace(&[ZoneText { guard, ..list }]);
+    bench.check("bl.example", Ready, [true, true], Published, "");
+    bench.write("list", "127.0.0.0/8\n");
+    bench.touched();
+    bench.check("bl.example", Ready, [true, true], Guarded, "guard.loopback");
+}
+
+#[test]
 fn guarded_at_the_first_load() {
     let mut bench = Bench::start(&[("list", "127.0.0.1\n192.0.2.1\n")], &[zone("bl.example", &["list"])]);
     bench.check("bl.example", NotReady, [false, false], Guarded, "guard.loopback");

@@ -144,3 +144,30 @@ fn the_thread_takes_commands_in_order() {
     assert_eq!(reader.load().generation, 2);
     assert_eq!(reader.load().zones.len(), 1);
 }
+
+#[test]
+fn the_thread_hears_of_changes() {
+    let bench = Bench::new();
+    bench.write_dated("list", ONE, MTIME_S);
+    let specs = bench.specs(&[zone("bl.example", &["list"])]);
+    let (status, publisher) = (Arc::new(Status::default()), Publisher::default());
+    let reader = publisher.reader();
+    let options =
+        LoadOptions { poll: Duration::from_secs(3600), settle: Duration::from_millis(10), ..LoadOptions::default() };
+    let mut loader = Loader::new(specs, options, Arc::new(Registry::default()), status, publisher);
+    loader.first_pass();
+    assert_eq!(reader.load().generation, 1);
+    let handle = loader.handle();
+    let thread = std::thread::spawn(move || loader.run());
+    bench.write_dated("aside", TWO, MTIME_S + 1);
+    std::fs::rename(bench.path("aside"), bench.path("list")).unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while reader.load().generation == 1 {
+        assert!(std::time::Instant::now() < deadline, "the event did not arrive");
+        std::thread::yield_now();
+    }
+    handle.send(Command::Stop);
+    thread.join().unwrap();
+    let address: IpAddr = "192.0.2.2".parse().unwrap();
+    assert!(reader.load().zones[0].datasets[0].lists_address(address));
+}
