@@ -4,9 +4,6 @@
 //! its last reading: files that look the same are not read again. A reading that failed is repeated without a
 //! change too, ever more rarely: a full disk, a lost mount or a date in the future mend themselves.
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -169,11 +166,9 @@ impl Slot {
         let standing = match result {
             Ok(loaded) if self.is_garbage(&loaded) => {
                 self.tried = Some(loaded.stamps.into_iter().map(Some).collect());
-                Standing::Bad(format!(
-                    "{}: not one entry can be read; is this a zone file of type {}?",
-                    files_text(&self.source),
-                    self.source.kind
-                ))
+                let first = warnings.first.first().map(ToString::to_string).unwrap_or_default();
+                let (files, kind) = (files_text(&self.source), self.source.kind);
+                Standing::Bad(format!("{files}: not one entry can be read as {kind}; the first of them: {first}"))
             }
             Ok(loaded) => {
                 self.tried = Some(loaded.stamps.iter().copied().map(Some).collect());
@@ -229,18 +224,10 @@ impl Slot {
     }
 }
 
-/// What the files of a source look like now. A file whose status can not be read looks missing.
+/// What the files of a source look like now, symbolic links followed. A file whose status can not be read looks
+/// missing.
 fn look(source: &Source) -> Stamps {
-    source.files.iter().map(|file| stamp(file)).collect()
-}
-
-/// The stamp of a file, symbolic links followed.
-fn stamp(file: &Path) -> Option<Stamp> {
-    std::fs::metadata(file).ok().map(|metadata: Metadata| Stamp {
-        size: metadata.size(),
-        mtime_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
-        inode: (metadata.dev(), metadata.ino()),
-    })
+    source.files.iter().map(|file| Some(Stamp::of(&std::fs::metadata(file).ok()?))).collect()
 }
 
 /// The warnings of one reading: the first few in full, the others counted.
@@ -278,6 +265,8 @@ impl Warnings {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

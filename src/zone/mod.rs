@@ -74,8 +74,7 @@ impl Zone {
 
     /// The serial that `$SOA` fixes, if a dataset does (RFC 1035 section 3.3.13).
     pub fn fixed_serial(datasets: &[Arc<Dataset>]) -> Option<u32> {
-        let _ = datasets;
-        None
+        datasets.iter().find_map(|dataset| Some(dataset.header().soa.as_ref()?.serial))
     }
 }
 

@@ -71,6 +71,9 @@ fn a_refused_dataset_comes_back_with_the_others() {
     bench.write("b", "127.0.0.1\n");
     bench.touched();
     bench.check("bl.example", Ready, [false, false], Guarded, "guard.loopback");
+    let served = bench.loader.zones[0].in_service.iter();
+    let kept = bench.loader.slots.iter().map(|slot| slot.current.as_ref().unwrap());
+    assert!(kept.zip(served).all(|(kept, served)| Arc::ptr_eq(kept, served)), "refused data must not stay in memory");
     bench.write("b", TWO);
     bench.touched();
     bench.check("bl.example", Ready, [true, true], Published, "");

@@ -50,6 +50,11 @@ fn serials() {
         bench.touched();
         assert_eq!(bench.zone("bl.example").serial, expected, "unchanged data keep it");
     }
+}
+
+#[test]
+fn a_serial_fixed_by_soa() {
+    let mut bench = Bench::start(&[("list", ONE)], &[zone("bl.example", &["list"])]);
     let soa = "$SOA 0 ns.example. hostmaster.example. 2024010101 1h 1h 1w 1h\n";
     bench.write("list", format!("{soa}{ONE}"));
     bench.touched();
