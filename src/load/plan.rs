@@ -18,7 +18,7 @@ pub struct ZoneSpec {
     pub expiry: ExpiryOptions,
 }
 
-/// The guards of one zone; see [`super::guard`] for what each one looks at.
+/// The guards of one zone; what each one looks at is told in `guard.rs`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GuardOptions {
     /// Refuse data that list 127.0.0.1 or ::ffff:127.0.0.1 (RFC 5782 section 5).
