@@ -1,0 +1,3 @@
+//! What the program asks of the system.
+
+pub mod clock;
