@@ -2,6 +2,7 @@
 
 pub mod dataset;
 pub mod diag;
+pub mod http;
 pub mod load;
 pub mod serve;
 pub mod stats;
