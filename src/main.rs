@@ -8,7 +8,8 @@ use dnsbld::app::{self, Exit, Failure};
 use dnsbld::cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    // Not locked: other threads may write there while `serve` runs.
+    let mut out = io::BufWriter::new(io::stdout());
     let done = match Cli::parse().command {
         Command::Serve { config } => app::serve(&config),
         Command::Check(args) => app::check(&args, &mut out),
