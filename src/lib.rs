@@ -1,5 +1,9 @@
 //! dnsbld.
 
+pub mod app;
+pub mod check;
+pub mod cli;
+pub mod config;
 pub mod dataset;
 pub mod diag;
 pub mod http;
