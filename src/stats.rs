@@ -56,8 +56,10 @@ pub struct Block {
     pub octets: [AtomicU64; 2],
     /// Datagrams that the kernel threw away because the socket's buffer was full (`SO_RXQ_OVFL`).
     pub kernel_dropped: AtomicU64,
-    /// Answers that could not be sent.
+    /// Answers that could not be sent; they are counted as answers too.
     pub send_errors: AtomicU64,
+    /// Messages whose answering panicked: a defect of ours. They got no answer and are counted nowhere else.
+    pub panicked: AtomicU64,
 }
 
 /// The slot of a query type.
@@ -92,6 +94,7 @@ impl Block {
             octets: Default::default(),
             kernel_dropped: AtomicU64::new(0),
             send_errors: AtomicU64::new(0),
+            panicked: AtomicU64::new(0),
         })
     }
 
