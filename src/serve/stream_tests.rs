@@ -1,6 +1,10 @@
 //! Tests of connections, over loopback and over a pipe in memory.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::io;
+use std::pin::Pin;
+use std::task::{self, Poll};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::super::testing::{BIG_OCTETS, echo};
@@ -131,14 +135,12 @@ async fn messages_may_be_split_and_joined_anyhow() {
     }
 }
 
-/// Serve one in-memory pipe; each write of the client is one read of the server, and the other way round.
-fn pipe(options: StreamOptions, octets: usize) -> (tokio::io::DuplexStream, JoinHandle<Closed>, watch::Sender<bool>) {
-    let (client, server) = tokio::io::duplex(octets);
+/// What a connection needs of a server, and what stops it.
+fn shared(options: StreamOptions) -> (StreamShared, watch::Sender<bool>) {
     let (stop, stopped) = watch::channel(false);
-    let caps = ConnectionCaps { total: 4, host: 4, net: 4 };
     let shared = StreamShared {
         options,
-        limits: ConnectionLimits::new(caps),
+        limits: ConnectionLimits::new(ConnectionCaps { total: 4, host: 4, net: 4 }),
         answer: echo,
         transport: Transport::Tcp,
         reader: Publisher::default().reader(),
@@ -148,20 +150,64 @@ fn pipe(options: StreamOptions, octets: usize) -> (tokio::io::DuplexStream, Join
         rotation: AtomicU32::new(0),
         stop: stopped,
     };
+    (shared, stop)
+}
+
+/// Serve one pipe in memory; each write of the client is one read of the server, and the other way round.
+fn pipe(options: StreamOptions, octets: usize) -> (tokio::io::DuplexStream, JoinHandle<Closed>, watch::Sender<bool>) {
+    let (client, server) = tokio::io::duplex(octets);
+    let (shared, stop) = shared(options);
     let peer = "192.0.2.1:4000".parse().unwrap();
     let served = tokio::spawn(async move { serve_stream(server, peer, &shared).await });
     (client, served, stop)
 }
 
 #[tokio::test]
+async fn a_waiting_connection_is_small() {
+    // As the manual says of `connections_max`; the rest of the 2 KiB is the task's own and the kept buffers.
+    let (shared, _stop) = shared(patient());
+    let (_client, server) = tokio::io::duplex(64);
+    let connection = serve_stream(server, "192.0.2.1:4000".parse().unwrap(), &shared);
+    let octets = size_of_val(&connection);
+    assert!(octets <= 1024, "{octets}");
+}
+
+/// Remembers what is written to it, by call; what is read comes from a slice.
+struct Recorder {
+    /// Octets to read.
+    input: &'static [u8],
+    /// Octets of each write.
+    writes: Vec<Vec<u8>>,
+}
+
+impl AsyncRead for Recorder {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.input).poll_read(cx, to)
+    }
+}
+
+impl AsyncWrite for Recorder {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut task::Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        self.writes.push(octets.to_vec());
+        Poll::Ready(Ok(octets.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
 async fn pipelined_queries_get_their_answers_in_one_write() {
-    let (mut client, _served, _stop) = pipe(patient(), 4096);
-    let queries: Vec<u8> = (0..40).flat_map(|i| framed(&format!("query {i}"))).collect();
-    client.write_all(&queries).await.unwrap();
-    let answers: Vec<u8> = (0..40).flat_map(|i| framed(&format!("QUERY {i}"))).collect();
-    let mut heard = vec![0; 4096];
-    let len = client.read(&mut heard).await.unwrap();
-    assert_eq!(heard[..len], answers, "one read gives all");
+    let mut recorder = Recorder { input: b"\0\x03one\0\x03two\0\x05three", writes: Vec::new() };
+    let (shared, _stop) = shared(patient());
+    let closed = serve_stream(&mut recorder, "192.0.2.1:4000".parse().unwrap(), &shared).await;
+    assert_eq!(closed, Closed::Orderly);
+    assert_eq!(recorder.writes, [b"\0\x03ONE\0\x03TWO\0\x05THREE"]);
 }
 
 #[tokio::test]
@@ -248,7 +294,8 @@ async fn a_client_that_does_not_take_its_answers_is_closed() {
 #[tokio::test]
 async fn life_and_queries_are_bounded() {
     // Always an octet ready, so that only the clock can end it.
-    let (client, mut served, _stop) = pipe(StreamOptions { lifetime_ms_max: 80, ..patient() }, 4096);
+    let options = StreamOptions { lifetime_ms_max: 80, queries_per_connection_max: u64::MAX, ..patient() };
+    let (client, mut served, _stop) = pipe(options, 4096);
     let (mut answers, mut queries) = tokio::io::split(client);
     let flood = tokio::spawn(async move { while queries.write_all(&framed("q")).await.is_ok() {} });
     let drain = tokio::spawn(async move { tokio::io::copy(&mut answers, &mut tokio::io::sink()).await });
@@ -264,6 +311,18 @@ async fn life_and_queries_are_bounded() {
     }
     drop(stream);
     server.until([0, 1, 0, 0, 0, 1]).await;
+}
+
+#[tokio::test]
+async fn an_orderly_end_is_no_reset() {
+    // More than one read's worth, so that octets are left unread when the last answer has been given.
+    let server = Server::start(StreamOptions { queries_per_connection_max: 3, ..patient() });
+    let mut stream = server.connect().await;
+    stream.write_all(&framed("q").repeat(50_000)).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut heard = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut heard)).await.unwrap().unwrap();
+    assert_eq!(heard, framed("Q").repeat(3));
 }
 
 #[tokio::test]

@@ -152,3 +152,47 @@ fn the_public_start_answers_with_handle() {
     }
     workers.shutdown();
 }
+
+#[test]
+fn kernel_drops_reach_the_counters_once() {
+    let how = DatagramSocket { receive_buffer_octets: Some(2048), block_max: Duration::from_millis(1) };
+    let socket = datagram_sockets("127.0.0.1:0".parse().unwrap(), 1, how).unwrap().remove(0);
+    let client = client(socket.local_addr().unwrap());
+    let mut worker = Worker {
+        name: "test".into(),
+        socket,
+        answer: echo,
+        reader: Publisher::default().reader(),
+        policy: Arc::new(ArcSwap::from_pointee(Policy::default())),
+        block: Block::new(Transport::Udp),
+        stop: Arc::default(),
+        batch: 4,
+        pin: None,
+        rotation: 0,
+        drops: 0,
+        panics: Seldom::default(),
+        errors: Seldom::default(),
+    };
+    let mut batch = Batch::new(worker.batch);
+    let mut sent = 0;
+    for _ in 0..2 {
+        for _ in 0..200 {
+            client.send(&[b'-'; 500]).unwrap();
+        }
+        sent += 200;
+        // What fits is taken; a further datagram tells of those that did not.
+        for last in [false, true] {
+            if last {
+                client.send(b"-").unwrap();
+                sent += 1;
+            }
+            while let count @ 1.. = batch.receive(&worker.socket).unwrap() {
+                worker.serve(&mut batch, count);
+            }
+        }
+        let taken = worker.block.dropped[Dropped::Policy as usize].load(Relaxed);
+        let lost = worker.block.kernel_dropped.load(Relaxed);
+        assert!(lost > 0, "the buffer should have overflowed");
+        assert_eq!(taken + lost, sent);
+    }
+}
