@@ -95,8 +95,10 @@ pub struct Block {
     pub octets: [AtomicU64; 2],
     /// Datagrams that the kernel threw away because the socket's buffer was full (`SO_RXQ_OVFL`).
     pub kernel_dropped: AtomicU64,
-    /// Answers that could not be sent.
+    /// Answers that could not be sent; they are counted as answers too.
     pub send_errors: AtomicU64,
+    /// Messages whose answering panicked: a defect of ours. They got no answer and are counted nowhere else.
+    pub panicked: AtomicU64,
 }
 
 /// The slot of a query type.
@@ -129,6 +131,7 @@ impl Block {
             octets: Default::default(),
             kernel_dropped: AtomicU64::new(0),
             send_errors: AtomicU64::new(0),
+<<<<<<< HEAD
         };
         block.make_room(NO_ZONE);
         block.make_room(OTHER_ZONES);
@@ -143,6 +146,10 @@ impl Block {
     /// The counters of a zone's slot, if any block's owner could have counted there.
     pub fn zone(&self, slot: usize) -> Option<&ZoneCounters> {
         self.zones.get(slot)?.get().map(|counters| &**counters)
+=======
+            panicked: AtomicU64::new(0),
+        })
+>>>>>>> h-net
     }
 
     /// Count an answer on the block's own thread.

@@ -113,6 +113,9 @@ pub enum Listed {
     No,
 }
 
+/// The shape of [`handle`], so that tests can put something else in its place.
+pub type Answer = fn(&mut [u8], usize, &Context<'_>, &Snapshot) -> Outcome;
+
 /// Answer the message `buf[..len]` in place; the reply may use all of `buf`.
 ///
 /// `buf` must hold at least 512 octets, and over a stream as much as the largest answer wanted (65 535).
