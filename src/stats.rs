@@ -131,7 +131,7 @@ impl Block {
             octets: Default::default(),
             kernel_dropped: AtomicU64::new(0),
             send_errors: AtomicU64::new(0),
-<<<<<<< HEAD
+            panicked: AtomicU64::new(0),
         };
         block.make_room(NO_ZONE);
         block.make_room(OTHER_ZONES);
@@ -146,10 +146,6 @@ impl Block {
     /// The counters of a zone's slot, if any block's owner could have counted there.
     pub fn zone(&self, slot: usize) -> Option<&ZoneCounters> {
         self.zones.get(slot)?.get().map(|counters| &**counters)
-=======
-            panicked: AtomicU64::new(0),
-        })
->>>>>>> h-net
     }
 
     /// Count an answer on the block's own thread.

@@ -46,6 +46,8 @@ families! {
         "Datagrams that the kernel threw away because the socket's receive buffer was full."
     SEND_ERRORS COUNTER "dnsbld_send_errors_total" ["transport"]
         "Answers that could not be sent."
+    PANICKED COUNTER "dnsbld_panicked_total" ["transport"]
+        "Messages that got no answer because of a defect of the program; please report it."
     TCP_CONNECTIONS GAUGE "dnsbld_tcp_connections" []
         "TCP connections of DNS clients that are open."
     TCP_ACCEPTED COUNTER "dnsbld_tcp_connections_accepted_total" []

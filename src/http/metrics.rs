@@ -217,6 +217,7 @@ fn add_transport_counters(samples: &mut Samples, blocks: &[Arc<Block>]) {
         samples.add(&f::RECEIVE_BYTES, &[label], sum(&|block| &block.octets[0]));
         samples.add(&f::TRANSMIT_BYTES, &[label], sum(&|block| &block.octets[1]));
         samples.add(&f::SEND_ERRORS, &[label], sum(&|block| &block.send_errors));
+        samples.add(&f::PANICKED, &[label], sum(&|block| &block.panicked));
         if transport == Transport::Udp {
             samples.add(&f::KERNEL_DROPPED, &[label], sum(&|block| &block.kernel_dropped));
         }

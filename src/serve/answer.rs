@@ -414,7 +414,7 @@ impl Reply<'_, '_, '_> {
             return;
         }
         let apex_ns = self.query.qtype == rtype::NS;
-        if self.context.policy.authority && !zone.settings.retired.is_some() {
+        if self.context.policy.authority && zone.settings.retired.is_none() {
             // They are a courtesy: without room for all there are none, and that is no truncation.
             let position = self.writer.position();
             if self.ns(zone, Section::Authority).is_err() {

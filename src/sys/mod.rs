@@ -1,10 +1,8 @@
-//! What the program asks of the system.
-
-pub mod clock;
 //! What the operating system does for us: datagrams in batches, memory given back, threads pinned.
 //!
 //! Linux is the target. Other Unixes get a plain receive loop with the same face, see `plain`.
 
+pub mod clock;
 #[cfg(target_os = "linux")]
 mod ffi;
 #[cfg(any(not(target_os = "linux"), test))]
