@@ -319,10 +319,12 @@ async fn an_orderly_end_is_no_reset() {
     let server = Server::start(StreamOptions { queries_per_connection_max: 3, ..patient() });
     let mut stream = server.connect().await;
     stream.write_all(&framed("q").repeat(50_000)).await.unwrap();
-    stream.shutdown().await.unwrap();
     let mut heard = Vec::new();
     timeout(PATIENCE, stream.read_to_end(&mut heard)).await.unwrap().unwrap();
     assert_eq!(heard, framed("Q").repeat(3));
+    stream.shutdown().await.unwrap();
+    server.until([0, 1, 0, 0, 0, 1]).await;
+    assert!(stream.take_error().unwrap().is_none());
 }
 
 #[tokio::test]
