@@ -221,6 +221,13 @@ impl Reader {
     /// Read a line.
     #[inline]
     fn line(&mut self, line: &[u8]) -> Result<Step, Fault> {
+        // Nearly all lines of the large lists are an address and nothing else.
+        if let Target::One(builder) = &mut self.target
+            && let Some(address) = address::plain_ip4(line)
+            && builder.add_host(address)
+        {
+            return Ok(Step::Done);
+        }
         let mut scan = Scan::new(line, 0);
         scan.skip_blanks();
         match scan.peek() {
