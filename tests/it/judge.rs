@@ -98,10 +98,10 @@ fn set_faults(what: &str, wanted: &BTreeSet<String>, seen: &BTreeSet<String>, pa
 pub struct Facts {
     /// Zone name in lower case.
     pub zone: String,
-    /// Has a dataset of IPv4 addresses at its apex.
-    pub ip4: bool,
-    /// Has a dataset of IPv6 addresses at its apex.
-    pub ip6: bool,
+    /// Names relative to the zone at which IPv4 addresses are listed; the apex is empty.
+    pub ip4: BTreeSet<String>,
+    /// The same for IPv6 addresses.
+    pub ip6: BTreeSet<String>,
     /// Names relative to the zone with something below them, in lower case.
     pub above: BTreeSet<String>,
     /// TTL of the SOA in a negative answer, s.
@@ -159,8 +159,8 @@ pub const ON_DATA: &[Difference] = &[
                  partial address is NODATA (D-17)",
         rewrite: |asked, answer| {
             let Some(relative) = asked.facts.relative(asked.qname) else { return false };
-            let facts = asked.facts;
-            let partial = facts.ip4 && partial_ip4(&relative) || facts.ip6 && partial_ip6(&relative);
+            let partial = below(&asked.facts.ip4, &relative).any(partial_ip4)
+                || below(&asked.facts.ip6, &relative).any(partial_ip6);
             if answer.code == "NXDOMAIN" && partial {
                 answer.code = "NOERROR".into();
                 return true;
@@ -257,6 +257,14 @@ pub const ON_DATA: &[Difference] = &[
         },
     },
 ];
+
+/// What stands before a mount point in a name.
+fn below<'a>(mounts: &'a BTreeSet<String>, relative: &'a str) -> impl Iterator<Item = &'a str> {
+    mounts.iter().filter_map(move |mount| match mount.as_str() {
+        "" => Some(relative),
+        mount => relative.strip_suffix(mount)?.strip_suffix('.'),
+    })
+}
 
 /// Whether a relative name is one to three octets of an IPv4 address.
 pub fn partial_ip4(relative: &str) -> bool {

@@ -123,11 +123,6 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Send it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
@@ -269,6 +264,12 @@ impl Udp {
         self.send(octets);
         let reply = self.receive().unwrap_or_else(|| panic!("no answer to {octets:02x?}"));
         Reply::parse(&reply).unwrap_or_else(|error| panic!("{error}: {reply:02x?}"))
+    }
+
+    /// Send octets and take the reply apart, if one comes in time.
+    pub fn try_exchange(&self, octets: &[u8], wait: Duration) -> Option<Reply> {
+        self.socket.send(octets).ok()?;
+        self.receive_within(wait).map(|reply| Reply::parse(&reply).unwrap())
     }
 
     /// Ask; the reply's ID and question must be the query's.

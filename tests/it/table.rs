@@ -198,14 +198,12 @@ pub fn facts(specs: &[Spec], zone: &str, full: bool, ttl: (u32, u32, u32)) -> Fa
                 }
                 _ => {}
             }
-            if part.1.iter().any(String::is_empty) {
-                facts.ip4 |= part.0.starts_with("ip4");
-                facts.ip6 |= part.0.starts_with("ip6");
+            let mounts = part.1.iter().cloned();
+            match part.0.get(..3) {
+                Some("ip4") => facts.ip4.extend(mounts),
+                Some("ip6") => facts.ip6.extend(mounts),
+                _ => {}
             }
-        }
-        if spec.files.iter().all(Vec::is_empty) {
-            facts.ip4 |= spec.kind.starts_with("ip4");
-            facts.ip6 |= spec.kind.starts_with("ip6");
         }
     }
     if let Some((own, minimum)) = soa {
