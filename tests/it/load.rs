@@ -13,12 +13,15 @@ const PACE: Duration = Duration::from_micros(500);
 /// The longest an answer may take. The machine may be busy with other tests; the aim on a quiet one is 10 ms.
 const LATE: Duration = Duration::from_millis(500);
 
+/// Says what is wrong with an answer.
+type Check = Box<dyn FnMut(&Reply) -> Result<(), String> + Send>;
+
 /// A question and what its answer must be.
 pub struct Probe {
     /// The question.
     query: Query,
-    /// Says what is wrong with an answer.
-    check: Box<dyn FnMut(&Reply) -> Result<(), String> + Send>,
+    /// Judges the answer.
+    check: Check,
 }
 
 /// A question whose answer always has this code and these records.

@@ -20,8 +20,8 @@ pub struct Rbldnsd {
 }
 
 impl Rbldnsd {
-    /// Serve these `zone:type:file` from a directory; nothing when rbldnsd is not installed.
-    pub fn start(dir: &Path, specs: &[String]) -> Option<Self> {
+    /// Serve these `zone:type:file` from a directory, with further options; nothing when rbldnsd is not installed.
+    pub fn start(dir: &Path, options: &str, specs: &[String]) -> Option<Self> {
         let program = ["/usr/sbin/rbldnsd", "rbldnsd"].into_iter().find(|program| {
             Command::new(program).arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
         })?;
@@ -34,31 +34,24 @@ impl Rbldnsd {
             open_to_all(dir);
             command.args(["-u", "nobody"]);
         }
-        command.args(specs).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(options.split_ascii_whitespace()).args(specs);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         collect(child.stdout.take().unwrap(), Arc::clone(&log));
         collect(child.stderr.take().unwrap(), Arc::clone(&log));
         let started = Self { child, dns: port, log };
-        started.wait(specs);
+        started.wait();
         Some(started)
     }
 
-    /// Wait until the last zone answers something else than SERVFAIL or nothing.
-    fn wait(&self, specs: &[String]) {
-        let deadline = Instant::now() + PATIENCE * 2;
-        let client = Udp::new(self.dns);
-        for spec in specs {
-            let zone = spec.split(':').next().unwrap();
-            loop {
-                assert!(Instant::now() < deadline, "rbldnsd does not serve {zone}: {}", self.log.lock().unwrap());
-                // Nothing listens yet: sending may fail as the port is said to be unreachable.
-                let answer = client.try_exchange(&query(zone, SOA).wire(), Duration::from_millis(200));
-                if answer.is_some_and(|reply| reply.code() != "SERVFAIL") {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(20));
-            }
+    /// Wait until it answers at all: in the foreground it loads before it listens to anybody.
+    fn wait(&self) {
+        let (deadline, client) = (Instant::now() + PATIENCE * 2, Udp::new(self.dns));
+        // Nothing listens yet: sending may fail as the port is said to be unreachable.
+        while client.try_exchange(&query("started.invalid", SOA).wire(), Duration::from_millis(50)).is_none() {
+            assert!(Instant::now() < deadline, "rbldnsd does not answer: {}", self.log.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }

@@ -147,7 +147,7 @@ fn compare(dir: &Path, list: &str, kind: &str, tally: &mut Tally) -> bool {
     flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut text).unwrap();
     let files = tempfile::tempdir().unwrap();
     put_old(&files.path().join("list"), &packed);
-    let Some(theirs) = Rbldnsd::start(files.path(), &[format!("{ZONE}:{kind}:list")]) else {
+    let Some(theirs) = Rbldnsd::start(files.path(), "", &[format!("{ZONE}:{kind}:list")]) else {
         skip("rbldnsd is absent");
         return false;
     };
