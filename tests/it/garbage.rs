@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::lists::usual;
 use crate::message::{A, ANY, Query, Reply, TXT, edns, query};
+use crate::metrics::Scrape;
 use crate::server::{Server, Tcp};
 
 /// Datagrams sent in all, half of them random and half of them mutated queries.
@@ -204,4 +205,36 @@ fn two_servers_can_not_be_made_to_talk() {
     let formerr = one.udp().exchange(&[0x77, 0x77, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 0x0c]);
     assert_eq!(formerr.code(), "FORMERR");
     assert!(two.udp().silent(&formerr.octets, &good));
+}
+
+/// A datagram from any source port, which takes a raw socket and so a privilege; nothing without it.
+fn send_from(source: u16, target: std::net::SocketAddr, payload: &[u8]) -> Option<()> {
+    let raw = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::RAW, Some(socket2::Protocol::UDP)).ok()?;
+    let len = (payload.len() + 8) as u16;
+    // UDP header (RFC 768); a checksum of 0 means that there is none.
+    let datagram = [&source.to_be_bytes(), &target.port().to_be_bytes(), &len.to_be_bytes(), &[0, 0], payload].concat();
+    raw.send_to(&datagram, &target.into()).unwrap();
+    Some(())
+}
+
+#[test]
+fn forged_sources_start_no_loop() {
+    let mut server = usual("");
+    let good = query("2.0.0.127.bl.test", A);
+    let dropped = |server: &Server, reason: &str| Scrape::of(server).sum("dnsbld_dropped_total", &[("reason", reason)]);
+    // As if the server had asked itself: it answers itself, and that answer must be the end of it.
+    for round in 0..100u16 {
+        if send_from(server.dns.port(), server.dns, &good.clone().id(round).wire()).is_none() {
+            crate::skip("the right to forge a source port is absent");
+            return;
+        }
+    }
+    server.wait("the server's answers to itself", |server| dropped(server, "response") >= 100.0);
+    // Port 0 can not be answered (RFC 768).
+    send_from(0, server.dns, &good.wire());
+    server.wait("the datagram from port 0", |server| dropped(server, "source") == 1.0);
+    let client = server.udp();
+    (0..1000).for_each(|_| assert_eq!(client.ask(&good).code(), "NOERROR"));
+    assert_eq!(dropped(&server, "response"), 100.0, "the answers go round and round");
+    assert!(server.alive());
 }
