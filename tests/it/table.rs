@@ -175,8 +175,8 @@ pub fn facts(specs: &[Spec], zone: &str, full: bool, ttl: (u32, u32, u32)) -> Fa
                 continue;
             }
             match first.to_ascii_lowercase().as_str() {
-                "$soa" if words.len() == 8 && part.1.iter().any(String::is_empty) => {
-                    soa = soa.or(Some((seconds(words[1]), seconds(words[7]))));
+                "$soa" if words.len() == 9 && part.1.iter().any(String::is_empty) => {
+                    soa = soa.or(Some((seconds(words[1]), seconds(words[8]))));
                 }
                 "$ns" | "$nameserver" => facts.ns |= words.iter().skip(2).any(|word| !word.starts_with('-')),
                 "$dataset" => {
