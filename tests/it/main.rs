@@ -2,8 +2,9 @@
 //!
 //! `server` starts and asks it, `message` spells queries and replies, `judge` says what may differ from rbldnsd.
 //! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by rbldnsd (`conformance`, `reallists`),
-//! and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how to run them.
+//! by what an operator does (`cli`, `settings`, `metrics`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how to run them.
 
+mod cli;
 mod conformance;
 mod duties;
 mod edns;

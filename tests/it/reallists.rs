@@ -232,3 +232,23 @@ fn clean_names_are_mostly_unlisted() {
     }
     assert!(asked > 1000 && listed * 50 < asked, "{listed} of {asked} ordinary names are listed");
 }
+
+#[test]
+fn check_names_the_dirt_of_every_list_and_goes_on() {
+    let Some(dir) = data() else { return };
+    let _alone = alone();
+    for (list, kinds) in LISTS {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_dnsbld"))
+            .args(["check", "--type", kinds[0]])
+            .arg(dir.join(list))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{list}: {text}");
+        if list == "ip4/malicious.txt.gz" {
+            // Its IPv6 addresses stand at its end, one a line; each is named with its line.
+            let named = text.lines().filter(|line| line.contains("malicious.txt.gz:")).count();
+            assert!(named >= 5327, "{named} lines of {list} named");
+        }
+    }
+}
