@@ -156,7 +156,7 @@ enum Target {
     /// A `combined` one.
     Sections {
         /// What stands before the first section.
-        common: Header,
+        common: Box<Header>,
         /// The sections and their names.
         parts: Vec<(Vec<Name>, Builder)>,
         /// The line belongs to the last section, rather than before the first one of its file.
@@ -170,7 +170,7 @@ impl Reader {
     /// A reader with nothing read.
     fn new(source: &Source, now: i64) -> Self {
         let target = if source.kind == Kind::Combined {
-            Target::Sections { common: Header::default(), parts: Vec::new(), inside: false, later_file: false }
+            Target::Sections { common: Box::default(), parts: Vec::new(), inside: false, later_file: false }
         } else {
             Target::One(Box::new(Builder::new(source.kind)))
         };
@@ -330,7 +330,7 @@ impl Reader {
                     .into_iter()
                     .map(|(names, builder)| Part { names, dataset: builder.freeze(duplicate) })
                     .collect();
-                Dataset::combined(common, parts)
+                Dataset::combined(*common, parts)
             }
         }
     }
