@@ -12,8 +12,10 @@ use crate::server::{NO_GUARDS, Server, Udp, put_old, settings};
 use crate::skip;
 use crate::table::{Case, NEGATIVE_TTL, Spec, cases, facts, ttl_options};
 
+/// Rows of class `bug` whose own answer is right: the bug shows in the rows beside them.
+const BUG_BESIDE: [&str; 2] = ["FILE-CRLF.2", "NS33.3"];
 /// Rows that are asked; a change of the table must not lose any unseen.
-const ROWS_ASKED: usize = 630;
+const ROWS_ASKED: usize = 638;
 /// Rows that rbldnsd itself can be asked again.
 const ROWS_RECORDED: usize = 709;
 
@@ -61,6 +63,11 @@ const ON_QUESTIONS: &[Difference] = &[
             }
             broken
         },
+    },
+    Difference {
+        name: "counted records that are missing",
+        reason: "a message that ends before its counts do is broken, so FORMERR",
+        rewrite: |asked, answer| replace(asked, answer, &[("PROTO.35", Answer::bare("FORMERR"))]),
     },
     Difference {
         name: "AA and TC in a query are ignored",
@@ -113,18 +120,16 @@ const ON_QUESTIONS: &[Difference] = &[
     },
     Difference {
         name: "TXT of 255 octets and more",
-        reason: "rbldnsd cuts at 254, one less than fits and than its manual says",
+        reason: "rbldnsd cuts at 254, one less than fits and than its manual says, and knows of one string only (D-9)",
         rewrite: |asked, answer| {
-            let Some(text) = answer.records.first().filter(|_| asked.id.starts_with("TXT-LEN.")).cloned() else {
-                return false;
-            };
-            let text = text.trim_end_matches('"');
-            if text.len() < "TXT \"".len() + 254 {
-                return false;
+            let ids = ["TXT-LEN.3", "TXT-LEN.4", "TXT-LEN.5", "TXT-LEN-GENERIC.3", "TXT-LEN-GENERIC.4"];
+            let cut = ids.contains(&asked.id);
+            if cut {
+                // At least what rbldnsd sends; that it is more is checked of all rows of class `bug`.
+                let longer = |text: &String| text.trim_end_matches('"').to_owned() + "*";
+                answer.records = answer.records.iter().map(longer).collect();
             }
-            // The text is one letter over and over: at least one more of it must follow.
-            answer.records = [format!("{text}{}*", &text[text.len() - 1..])].into();
-            true
+            cut
         },
     },
     Difference {
@@ -308,7 +313,7 @@ fn the_table_is_what_rbldnsd_says() {
             continue;
         }
         let Some(rbldnsd) = Rbldnsd::start(dir.path(), &options, &words) else {
-            skip("rbldnsd is absent");
+            skip("rbldnsd");
             return;
         };
         let client = Udp::new(rbldnsd.dns);
@@ -348,6 +353,7 @@ fn every_row_of_the_table() {
 /// Ask a row's question and judge the answer.
 fn replay(server: &Server, case: &Case, facts: &Facts, tally: &mut Tally) {
     let client = server.udp();
+    let mut better = BUG_BESIDE.contains(&case.id.as_str());
     let seen = match &case.wire {
         // rbldnsd drops these and so do we: nothing may come before the answer to a good query.
         Some(wire) if wire.len() < 12 || wire[2] & 0x80 != 0 => {
@@ -359,6 +365,8 @@ fn replay(server: &Server, case: &Case, facts: &Facts, tally: &mut Tally) {
             if case.additional > 0 && reply.additional.len() != case.additional {
                 tally.faults.push(format!("{}: {} additional records", case.id, reply.additional.len()));
             }
+            // An OPT in the reply is what rbldnsd owes, or gives to large answers only (D-20).
+            better |= reply.opt.is_some();
             Answer::from(&reply)
         }
     };
@@ -371,7 +379,7 @@ fn replay(server: &Server, case: &Case, facts: &Facts, tally: &mut Tally) {
         rbldnsd: &case.answer,
     };
     tally.judge(&[ON_DATA, ON_QUESTIONS], &asked, &seen);
-    if case.class == "bug" && seen == case.answer {
+    if case.class == "bug" && seen == case.answer && !better {
         tally.faults.push(format!("{}: rbldnsd's bug is ours as well", case.id));
     }
 }

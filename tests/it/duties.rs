@@ -379,10 +379,13 @@ fn d64_a_first_load_that_lists_the_world_is_refused() {
 fn d66_ttls_are_the_operators() {
     let zones = [
         zone("a.test", &[("ip4set", "z")], "ttl = 60\nnegative-ttl = 30"),
-        zone("b.test", &[("ip4set", "z")], "ttl = 7200\nnegative-ttl = 900\nttl-max = 3600"),
+        zone("b.test", &[("ip4set", "long")], "ttl = 1800\nnegative-ttl = 900\nttl-max = 3600"),
+        zone("c.test", &[("ip4set", "short")], "ttl = 1800\nnegative-ttl = 15\nttl-min = 60"),
     ];
-    let server = Server::start(&settings("", &zones.join("\n")), &[("z", b"1.2.3.4\n")]);
-    for (zone, positive, negative) in [("a.test", 60, 30), ("b.test", 3600, 900)] {
+    let files: [(&str, &[u8]); 3] =
+        [("z", b"1.2.3.4\n"), ("long", b"$TTL 2h\n1.2.3.4\n"), ("short", b"$TTL 5\n1.2.3.4\n")];
+    let server = Server::start(&settings("", &zones.join("\n")), &files);
+    for (zone, positive, negative) in [("a.test", 60, 30), ("b.test", 3600, 900), ("c.test", 60, 15)] {
         assert_eq!(server.ask(&query(&format!("4.3.2.1.{zone}"), A)).answer[0].ttl, positive, "{zone}");
         assert_eq!(server.ask(&query(&format!("9.9.9.9.{zone}"), A)).authority[0].ttl, negative, "{zone}");
     }

@@ -115,8 +115,11 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// The question's name relative to the zone, in lower case; nothing outside of it.
+    /// The question's name relative to the zone, in lower case; nothing outside of it, or where there is no zone.
     pub fn relative(&self, qname: &str) -> Option<String> {
+        if self.zone.is_empty() {
+            return None;
+        }
         let qname = qname.trim_end_matches('.').to_lowercase();
         if qname == self.zone {
             return Some(String::new());

@@ -26,11 +26,12 @@ mod tools;
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard};
 
-/// Say that a test can not do its work here; `tests/run` counts these lines. With `CI=true` that is a failure.
-fn skip(why: &str) {
-    assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "SKIPPED: {why}, which CI must have");
+/// Say that a test can not do its work here, because `what` is absent; `tests/run` counts these lines. With `CI=true`
+/// that is a failure.
+fn skip(what: &str) {
+    assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "{what} is absent, and CI must have it");
     // Not `println!`: that is shown of failed tests only.
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {what} is absent");
 }
 
 /// Held by tests that need the machine for themselves: those that measure time or load millions of lines.

@@ -187,7 +187,7 @@ pub fn facts(specs: &[Spec], zone: &str, full: bool, ttl: (u32, u32, u32)) -> Fa
                 }
                 _ if first.starts_with(['$', '#', ';', ':']) => {}
                 _ if part.0 == "dnset" || part.0 == "generic" => {
-                    let name = first.trim_start_matches("*.").trim_matches('.').to_lowercase();
+                    let name = first.strip_prefix("*.").unwrap_or(first).trim_matches('.').to_lowercase();
                     let wild = first.starts_with("*.");
                     for mount in part.1.iter().filter(|_| !first.starts_with('!')) {
                         ancestors(&name, mount, &mut facts.above);

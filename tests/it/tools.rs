@@ -15,7 +15,7 @@ fn run(tool: &str, arguments: &[&str]) -> Option<String> {
             Some(text)
         }
         Err(_) => {
-            skip(&format!("{tool} is absent"));
+            skip(tool);
             None
         }
     }
@@ -83,7 +83,7 @@ fn kdig() {
         &[
             ("+short 2.0.0.127.bl.test A", &["127.0.0.2\n"]),
             ("+edns +bufsize=1232 2.0.0.127.bl.test", &["status: NOERROR", "EDNS PSEUDOSECTION", "UDP size: 1232 B"]),
-            ("+tcp +keepalive 2.0.0.127.bl.test TXT", &["status: NOERROR", "Listed: 127.0.0.2"]),
+            ("+tcp +keepopen 2.0.0.127.bl.test TXT", &["status: NOERROR", "Listed: 127.0.0.2"]),
             ("+padding=128 2.0.0.127.bl.test", &["status: NOERROR", "!PADDING"]),
             ("evil.com.dbl.test TXT", &["Domain evil.com"]),
             ("2.0.0.0.0.0.f.7.f.f.f.f.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.bl.test", &["127.0.0.2"]),
