@@ -267,7 +267,7 @@ impl Reader {
         let header = match &mut self.target {
             Target::One(builder) => builder.header_mut(),
             Target::Sections { parts, inside: true, common, .. } => {
-                parts.last_mut().map_or(common, |(_, builder)| builder.header_mut())
+                parts.last_mut().map_or(&mut **common, |(_, builder)| builder.header_mut())
             }
             Target::Sections { common, .. } => common,
         };
