@@ -86,7 +86,7 @@ impl Load {
         self.stop.store(true, Ordering::Relaxed);
         let slowest = self.thread.join().unwrap().unwrap_or_else(|error| panic!("{error}"));
         let answers = self.answers.load(Ordering::Relaxed);
-        assert!(answers > 200, "only {answers} questions were asked");
+        assert!(answers >= 200, "only {answers} questions were asked");
         println!("{answers} answers, the slowest took {slowest:?}");
     }
 }

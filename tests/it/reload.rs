@@ -153,6 +153,19 @@ fn a_renamed_file() {
 }
 
 #[test]
+fn a_large_file_is_read_unnoticed() {
+    let large = |generation| list(generation, 1_000_000);
+    let settings = settings("", &zone("bl.test", &[("ip4set", "list")], ""));
+    let scene = Scene::start_with(&settings, &[("list", large(1).as_bytes())]);
+    for generation in 2..5 {
+        scene.until(&["published"], |path| replace(path, large(generation).as_bytes()));
+        assert_eq!(scene.generation(), format!("TXT \"generation {generation}\""));
+    }
+    scene.server.wait("old data to be freed", |server| Scrape::of(server).sum("dnsbld_retired_snapshots", &[]) == 0.0);
+    scene.load.finish();
+}
+
+#[test]
 fn a_deleted_file() {
     let scene = Scene::start();
     scene.until(&["bad_file"], |path| std::fs::remove_file(path).unwrap());
