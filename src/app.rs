@@ -5,7 +5,6 @@ mod serve;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;
@@ -13,6 +12,9 @@ use clap_complete::Shell;
 use crate::check::{self, Report};
 use crate::cli::{CheckArgs, Cli};
 use crate::config::Settings;
+use crate::query;
+use crate::sys::clock;
+use crate::wire::name::Name;
 use crate::zonefile::{ReadOptions, Source};
 
 pub use serve::run as serve;
@@ -46,13 +48,32 @@ pub fn query(
     json: bool,
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
-    let _ = (subject, zone, config, json, out);
-    Err("query is not built yet".into())
+    let asked = query::Asked::parse(subject)?;
+    let settings = Settings::read(config)?;
+    let wanted = zone.map(str::parse::<Name>).transpose()?.map(|name| name.to_lower());
+    let zones: Vec<query::Zone> = settings
+        .zones
+        .iter()
+        .filter(|zone| wanted.as_ref().is_none_or(|wanted| *wanted == zone.name))
+        .map(|zone| query::Zone {
+            name: zone.name.clone(),
+            sources: if zone.retired {
+                Vec::new()
+            } else {
+                zone.datasets.iter().map(|dataset| dataset.source()).collect()
+            },
+        })
+        .collect();
+    if let (Some(wanted), true) = (wanted, zones.is_empty()) {
+        return Err(format!("{} names no zone `{wanted}`", config.display()).into());
+    }
+    query::run(&asked, &zones, clock::now_s(), json, out)?;
+    Ok(Exit::Done)
 }
 
 /// Tell every problem in settings and zone files. Errors: the output can not be written.
 pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() as i64;
+    let now = clock::now_s();
     let mut report = Report::new(out, args.json);
     if let (None, Some(kind)) = (&args.config, args.kind) {
         let source = Source { kind, files: args.files.clone(), options: ReadOptions::default() };

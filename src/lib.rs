@@ -1,4 +1,40 @@
-//! dnsbld.
+//! dnsbld: an authoritative DNS server for blocklists (DNSBLs), the successor of rbldnsd.
+//!
+//! Everything the program does is one of two flows so far, each told by its types:
+//!
+//! | river | its stages |
+//! | --- | --- |
+//! | question to answer | datagram → [`Query`](wire::query::Query) → [`Existence`](zone::Existence) and [`Match`](zone::Match)es → reply in the same buffer → datagram |
+//! | zone text to snapshot | zone file → [`Line`](zonefile::Line) → [`Entry`](dataset::Entry) → [`Builder`](dataset::Builder) → [`Dataset`](dataset::Dataset) → [`Zone`](zone::Zone) → [`Snapshot`](zone::Snapshot) → published |
+//!
+//! They meet in [`dataset`], which knows neither files nor packets.
+//!
+//! In reading order:
+//!
+//! - [`diag`]: what is wrong with a file, where, and what to do about it.
+//! - [`dataset`]: frozen, searchable data: the IP trie and its kin, names, values.
+//! - [`zonefile`]: rbldnsd's syntax, line by line.
+//! - [`wire`]: bytes to DNS and back.
+//! - [`zone`]: zones, the snapshot of all of them, how it is asked and how it is published.
+//! - [`serve`]: the one pure function that answers; UDP workers and TCP streams around it.
+//! - [`load`]: what changed, what to rebuild, and what never replaces good data.
+//! - [`stats`], [`http`]: counters, and the pages that show them.
+//! - [`config`], [`check`], [`query`], [`cli`], [`app`]: settings, the operations, and the wiring.
+//! - [`sys`]: what the operating system does for us.
+//!
+//! A list can be used without the server:
+//!
+//! ```
+//! use dnsbld::dataset::{Builder, Entry, EntryValue, Key, Kind};
+//!
+//! let mut builder = Builder::new(Kind::Ip4Trie);
+//! let key = Key::Ip4Net("192.0.2.0/24".parse()?);
+//! builder.add(&Entry { key, excluded: false, value: EntryValue::default() })?;
+//! let list = builder.freeze(&mut |duplicate| eprintln!("twice: {duplicate}"));
+//! assert!(list.lists_address("192.0.2.1".parse()?));
+//! assert!(!list.lists_address("198.51.100.1".parse()?));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod app;
 pub mod check;
@@ -8,6 +44,7 @@ pub mod dataset;
 pub mod diag;
 pub mod http;
 pub mod load;
+pub mod query;
 pub mod serve;
 pub mod stats;
 pub mod sys;

@@ -22,6 +22,8 @@ pub mod ranges;
 pub mod ranges4;
 pub mod records;
 pub mod template;
+#[cfg(test)]
+mod tests;
 pub mod values;
 
 use std::fmt;

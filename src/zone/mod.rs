@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 pub use publish::{Publisher, Reader};
+pub(crate) use resolve::embedded_ip4;
 pub use resolve::{Existence, Match};
 
 use crate::dataset::entry::Scope;

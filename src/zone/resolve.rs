@@ -115,7 +115,7 @@ pub(super) fn is_address(name: &QueryName, count: usize) -> bool {
 }
 
 /// The IPv4 address within a mapped or 6to4 one.
-fn embedded_ip4(address: u128) -> Option<u32> {
+pub(crate) fn embedded_ip4(address: u128) -> Option<u32> {
     if address & !0xffff_ffff == MAPPED {
         return Some(address as u32);
     }

@@ -218,7 +218,9 @@ mod tests {
     fn line_ends_bom_and_overlong_lines() {
         let long = vec![b'x'; CHUNK_LEN + 10];
         let head = &long[..LINE_LEN_MAX];
-        let cases: Vec<(Vec<u8>, Vec<(&[u8], bool)>)> = vec![
+        /// A file's content, and its lines with whether they were cut.
+        type Case<'a> = (Vec<u8>, Vec<(&'a [u8], bool)>);
+        let cases: Vec<Case<'_>> = vec![
             (b"".to_vec(), vec![]),
             (b"a\nb\n".to_vec(), vec![(b"a", false), (b"b", false)]),
             (b"a\r\n\r\nb".to_vec(), vec![(b"a", false), (b"", false), (b"b", false)]),

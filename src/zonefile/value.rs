@@ -81,7 +81,9 @@ mod tests {
     #[test]
     fn values_are_read_as_rbldnsd_reads_them() {
         use EntryText::{Default, Empty, Own};
-        let cases: [(&str, Option<(Option<[u8; 4]>, EntryText<'_>)>); 27] = [
+        /// What stands behind a key, and its address and text.
+        type Case<'a> = (&'a str, Option<(Option<[u8; 4]>, EntryText<'a>)>);
+        let cases: [Case<'_>; 27] = [
             ("", Some((None, Default))),
             (" # c", Some((None, Default))),
             (";c", Some((None, Default))),
