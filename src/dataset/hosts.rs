@@ -1,0 +1,258 @@
+//! Single IPv4 addresses (or masked ones, a level of an `ip4set`) to value ids.
+//!
+//! A large map is strided: an index over the top 16 bits leads to a sorted run of 16-bit suffixes, so that a host
+//! costs two octets and a search touches one index entry and one or two cache lines. A small one keeps whole keys
+//! behind a short index, because the fixed 256 KiB would cost more than they save.
+
+use super::column::Column;
+use super::keys::Keys;
+
+/// From so many hosts on the strides take less memory than whole keys: `4.5 n > 2 n + 256 KiB`.
+const STRIDED_MIN: usize = 105_000;
+/// Runs up to this length are counted through rather than searched: one cache line of suffixes, no branch.
+const SCAN_MAX: usize = 32;
+
+/// A frozen map.
+#[derive(Debug)]
+pub struct Hosts {
+    /// Its keys.
+    keys: HostKeys,
+    /// Value id by row.
+    ids: Column,
+}
+
+/// The keys of a map, in ascending order.
+#[derive(Debug)]
+enum HostKeys {
+    /// Whole keys.
+    Whole(Keys<u32>),
+    /// Suffixes behind an index of 65 537 run starts.
+    Strided {
+        /// Where the run of each top half begins, and the number of rows.
+        index: Box<[u32]>,
+        /// Bottom halves, run after run.
+        low: Box<[u16]>,
+    },
+}
+
+impl Default for Hosts {
+    fn default() -> Self {
+        Self { keys: HostKeys::Whole(Keys::new(Vec::new())), ids: Column::default() }
+    }
+}
+
+/// Number of suffixes in a sorted run that are below `suffix`.
+#[inline]
+fn below(run: &[u16], suffix: u16) -> usize {
+    let (mut start, mut len) = (0, run.len());
+    while len > SCAN_MAX {
+        let half = len / 2;
+        // Written so that it compiles to a conditional move: the branch would be a coin toss.
+        start = if run[start + half] < suffix { start + half } else { start };
+        len -= half;
+    }
+    start + run[start..start + len].iter().map(|&low| u16::from(low < suffix)).sum::<u16>() as usize
+}
+
+impl Hosts {
+    /// Whether it has no keys.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Keys.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// The value id of an address.
+    #[inline]
+    pub fn get(&self, address: u32) -> Option<u32> {
+        let row = match &self.keys {
+            HostKeys::Whole(keys) => keys.find(address)?,
+            HostKeys::Strided { index, low } => {
+                let top = (address >> 16) as usize;
+                let (start, end) = (index[top] as usize, index[top + 1] as usize);
+                let suffix = address as u16;
+                let row = start + below(&low[start..end], suffix);
+                if row == end || low[row] != suffix {
+                    return None;
+                }
+                row
+            }
+        };
+        Some(self.ids.get(row))
+    }
+
+    /// Rows of the keys within `first..=last`.
+    fn rows(&self, first: u32, last: u32) -> std::ops::Range<usize> {
+        match &self.keys {
+            HostKeys::Whole(keys) => keys.rows(first, last),
+            HostKeys::Strided { index, low } => {
+                let at = |address: u32| {
+                    let top = (address >> 16) as usize;
+                    let (start, end) = (index[top] as usize, index[top + 1] as usize);
+                    start + below(&low[start..end], address as u16)
+                };
+                let end = last.checked_add(1).map_or(low.len(), at);
+                at(first)..end
+            }
+        }
+    }
+
+    /// Keys and value ids within `first..=last`, ascending.
+    pub fn range(&self, first: u32, last: u32) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let rows = self.rows(first, last);
+        let mut top = match &self.keys {
+            HostKeys::Whole(_) => 0,
+            HostKeys::Strided { .. } => (first >> 16) as usize,
+        };
+        rows.map(move |row| {
+            let key = match &self.keys {
+                HostKeys::Whole(keys) => keys.get(row),
+                HostKeys::Strided { index, low } => {
+                    while index[top + 1] as usize <= row {
+                        top += 1;
+                    }
+                    (top as u32) << 16 | u32::from(low[row])
+                }
+            };
+            (key, self.ids.get(row))
+        })
+    }
+
+    /// Heap memory, octets.
+    pub fn heap_bytes(&self) -> usize {
+        self.ids.heap_bytes()
+            + match &self.keys {
+                HostKeys::Whole(keys) => keys.heap_bytes(),
+                HostKeys::Strided { index, low } => index.len() * 4 + low.len() * 2,
+            }
+    }
+}
+
+/// Keys and value ids in the order they came.
+#[derive(Debug, Default)]
+pub struct HostsBuilder {
+    /// Addresses.
+    keys: Vec<u32>,
+    /// Their value ids.
+    ids: Column,
+    /// A key did not come after all keys before it.
+    unsorted: bool,
+}
+
+impl HostsBuilder {
+    /// Add an address; the same address may come again.
+    #[inline]
+    pub fn push(&mut self, address: u32, id: u32) {
+        self.unsorted |= self.keys.last().is_some_and(|&last| address <= last);
+        self.keys.push(address);
+        self.ids.push(id);
+    }
+
+    /// Freeze. `merge` gives one id for the ids of an address that came several times, in the order they came.
+    pub fn finish(mut self, mut merge: impl FnMut(u32, &[u32]) -> u32) -> Hosts {
+        if self.keys.is_empty() {
+            return Hosts::default();
+        }
+        let mut index = vec![0u32; 65_537];
+        for key in &self.keys {
+            index[(key >> 16) as usize + 1] += 1;
+        }
+        for top in 0..65_536 {
+            index[top + 1] += index[top];
+        }
+        let (low, ids) = if self.unsorted {
+            let (mut low, mut ids) = self.scatter(&index);
+            drop(std::mem::take(&mut self.keys));
+            let rows = sort_runs(&mut index, &mut low, &mut ids, &mut merge);
+            low.truncate(rows);
+            low.shrink_to_fit();
+            ids.finish(rows);
+            (low, ids)
+        } else {
+            let low: Vec<u16> = self.keys.iter().map(|&key| key as u16).collect();
+            self.keys = Vec::new();
+            let rows = low.len();
+            self.ids.finish(rows);
+            (low, self.ids)
+        };
+        if low.len() >= STRIDED_MIN {
+            let keys = HostKeys::Strided { index: index.into_boxed_slice(), low: low.into_boxed_slice() };
+            return Hosts { keys, ids };
+        }
+        let mut keys = Vec::with_capacity(low.len());
+        for top in 0..65_536usize {
+            let run = &low[index[top] as usize..index[top + 1] as usize];
+            keys.extend(run.iter().map(|&suffix| (top as u32) << 16 | u32::from(suffix)));
+        }
+        Hosts { keys: HostKeys::Whole(Keys::new(keys)), ids }
+    }
+
+    /// Suffixes and ids grouped by top half, in the order they came within a group.
+    fn scatter(&mut self, index: &[u32]) -> (Vec<u16>, Column) {
+        let mut next = index[..65_536].to_vec();
+        let mut low = vec![0u16; self.keys.len()];
+        let source = std::mem::take(&mut self.ids);
+        let mut ids = Column::zeroed_like(&source);
+        let same = matches!(source, Column::Same(..));
+        for (row, &key) in self.keys.iter().enumerate() {
+            let at = &mut next[(key >> 16) as usize];
+            low[*at as usize] = key as u16;
+            if !same {
+                ids.set(*at as usize, source.get(row));
+            }
+            *at += 1;
+        }
+        (low, ids)
+    }
+}
+
+/// Sort each run, merge what came several times and close the gaps; returns the rows left.
+fn sort_runs(
+    index: &mut [u32],
+    low: &mut [u16],
+    ids: &mut Column,
+    merge: &mut impl FnMut(u32, &[u32]) -> u32,
+) -> usize {
+    let mut scratch: Vec<(u16, u32, u32)> = Vec::new();
+    let mut same_ids: Vec<u32> = Vec::new();
+    let same = matches!(ids, Column::Same(..));
+    let mut write = 0;
+    for top in 0..65_536usize {
+        let (start, end) = (index[top] as usize, index[top + 1] as usize);
+        index[top] = write as u32;
+        if same {
+            low[start..end].sort_unstable();
+            let mut last = None;
+            for row in start..end {
+                if last == Some(low[row]) {
+                    merge((top as u32) << 16 | u32::from(low[row]), &[ids.get(0), ids.get(0)]);
+                } else {
+                    last = Some(low[row]);
+                    low[write] = low[row];
+                    write += 1;
+                }
+            }
+            continue;
+        }
+        scratch.clear();
+        scratch.extend((start..end).map(|row| (low[row], row as u32, ids.get(row))));
+        scratch.sort_unstable();
+        for group in scratch.chunk_by(|a, b| a.0 == b.0) {
+            let id = if let [one] = group {
+                one.2
+            } else {
+                same_ids.clear();
+                same_ids.extend(group.iter().map(|row| row.2));
+                merge((top as u32) << 16 | u32::from(group[0].0), &same_ids)
+            };
+            low[write] = group[0].0;
+            ids.set(write, id);
+            write += 1;
+        }
+    }
+    index[65_536] = write as u32;
+    write
+}

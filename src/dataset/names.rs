@@ -1,0 +1,421 @@
+//! Names to value ids: the table behind `dnset`, `generic` and the zones themselves.
+//!
+//! Records stand bucket after bucket in one run of octets: length, flags, ids, labels. A bucket holds about
+//! four names, and an index of 32-bit offsets says where each begins. So a name costs its own octets and three or
+//! four more, and a search touches one index entry and one or two cache lines. The hash is seeded for each process,
+//! as names may come from an enemy.
+//!
+//! Names are labels in wire form without the root, lower case. An empty non-terminal, which has no data but
+//! names below it (RFC 8020), is a record of its own.
+
+use std::hash::{BuildHasher, Hasher};
+
+use hashbrown::HashTable;
+
+use super::column::Column;
+use super::entry::Scope;
+use super::values::EXCLUDED;
+
+/// Names for each bucket: fewer cost more index, more cost longer searches.
+const NAMES_PER_BUCKET: usize = 4;
+/// Octets of all records: offsets are 32 bits wide.
+const RECORDS_LEN_MAX: usize = u32::MAX as usize;
+
+/// Flag: the record has an id for the name itself.
+const EXACT: u8 = 1;
+/// Flag: the record has an id for the names below it.
+const BELOW: u8 = 2;
+/// Flag: there are listed names below it.
+const PARENT: u8 = 4;
+
+/// A frozen table.
+#[derive(Debug)]
+pub struct Names {
+    /// Where each bucket begins, and the octets of all records.
+    index: Box<[u32]>,
+    /// The records.
+    records: Box<[u8]>,
+    /// Octets of an id: 0 where all are the same.
+    id_len: u8,
+    /// That same id.
+    same_id: u32,
+    /// Bit n: some name of n labels has an id for the names below it.
+    below_depths: u128,
+    /// Names that have an id.
+    len: usize,
+    /// The process's seed.
+    seed: foldhash::fast::RandomState,
+}
+
+/// What a table says of one name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hit {
+    /// Id for the name itself.
+    pub exact: Option<u32>,
+    /// Id for the names below it.
+    pub below: Option<u32>,
+    /// Whether there are listed names below it.
+    pub parent: bool,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        NamesBuilder::default().finish(|ids| ids[0])
+    }
+}
+
+impl Names {
+    /// What is known of a name.
+    pub fn get(&self, name: &[u8]) -> Option<Hit> {
+        let bucket = bucket(hash(&self.seed, name), self.index.len() - 1);
+        let mut at = self.index[bucket] as usize;
+        let end = self.index[bucket + 1] as usize;
+        while at < end {
+            let (len, flags) = (usize::from(self.records[at]), self.records[at + 1]);
+            let ids = at + 2;
+            let labels = ids + usize::from(self.id_len) * usize::from((flags & EXACT) + (flags & BELOW) / BELOW);
+            if len == name.len() && self.records[labels..labels + len] == *name {
+                let exact = (flags & EXACT != 0).then(|| self.id(ids));
+                let below_at = ids + if exact.is_some() { usize::from(self.id_len) } else { 0 };
+                let below = (flags & BELOW != 0).then(|| self.id(below_at));
+                return Some(Hit { exact, below, parent: flags & PARENT != 0 });
+            }
+            at = labels + len;
+        }
+        None
+    }
+
+    /// An id in the records.
+    fn id(&self, at: usize) -> u32 {
+        match self.id_len {
+            0 => self.same_id,
+            1 => self.records[at].into(),
+            2 => u16::from_le_bytes([self.records[at], self.records[at + 1]]).into(),
+            _ => {
+                u32::from_le_bytes([self.records[at], self.records[at + 1], self.records[at + 2], self.records[at + 3]])
+            }
+        }
+    }
+
+    /// Whether a name of so many labels may have an id for the names below it.
+    #[inline]
+    pub fn has_below(&self, labels: usize) -> bool {
+        labels < 128 && self.below_depths >> labels & 1 == 1
+    }
+
+    /// Names that have an id.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no name has an id.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Heap memory, octets.
+    pub fn heap_bytes(&self) -> usize {
+        self.index.len() * 4 + self.records.len()
+    }
+}
+
+/// The bucket of a hash.
+#[inline]
+fn bucket(hash: u64, buckets: usize) -> usize {
+    ((hash >> 32) * buckets as u64 >> 32) as usize
+}
+
+/// Number of labels.
+pub(crate) fn count_labels(mut name: &[u8]) -> usize {
+    let mut count = 0;
+    while let Some((&len, rest)) = name.split_first() {
+        name = rest.get(usize::from(len)..).unwrap_or_default();
+        count += 1;
+    }
+    count
+}
+
+/// The table is full: about 4 GiB of names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// A table while loading.
+#[derive(Debug, Default)]
+pub struct NamesBuilder {
+    /// Names one after another.
+    arena: Vec<u8>,
+    /// Where each entry's name begins in the arena.
+    starts: Vec<u32>,
+    /// Octets of each entry's name.
+    lens: Vec<u8>,
+    /// Ids by entry.
+    ids: Column,
+    /// Flags by entry.
+    flags: Column,
+}
+
+impl NamesBuilder {
+    /// Add an entry; the same name may come again.
+    pub fn push(&mut self, name: &[u8], scope: Scope, id: u32) -> Result<(), Full> {
+        // A record adds at most eleven octets to its name, ids and index included.
+        if self.arena.len() + name.len() + 11 * (self.starts.len() + 1) >= RECORDS_LEN_MAX {
+            return Err(Full);
+        }
+        self.starts.push(self.arena.len() as u32);
+        self.lens.push(name.len() as u8);
+        self.arena.extend_from_slice(name);
+        self.ids.push(id);
+        self.flags.push(u32::from(match scope {
+            Scope::Exact => EXACT,
+            Scope::Below => BELOW,
+            Scope::Both => EXACT | BELOW,
+        }));
+        Ok(())
+    }
+
+    /// Freeze. `merge` gives one id for the ids of a name that came several times, in the order they came.
+    pub fn finish(self, merge: impl FnMut(&[u32]) -> u32) -> Names {
+        let seed = foldhash::fast::RandomState::default();
+        let Self { arena, starts, lens, ids, flags } = self;
+        let mut rows = Rows {
+            arena: &arena,
+            starts: Vec::new(),
+            lens: Vec::new(),
+            marks: Vec::new(),
+            ids: [const { Column::Same(0, 0) }; 2],
+        };
+        let mut known: HashTable<u32> = HashTable::with_capacity(starts.len());
+        let mut again: Vec<(u32, u8, u32)> = Vec::new();
+        for entry in 0..starts.len() {
+            let row = rows.find_or_add(&mut known, &seed, starts[entry], lens[entry]);
+            for (side, mark) in [EXACT, BELOW].into_iter().enumerate() {
+                if flags.get(entry) as u8 & mark == 0 {
+                    continue;
+                }
+                if rows.marks[row] & mark == 0 {
+                    rows.marks[row] |= mark;
+                    rows.ids[side].set(row, ids.get(entry));
+                } else {
+                    again.push((row as u32, side as u8, ids.get(entry)));
+                }
+            }
+        }
+        drop((starts, lens, ids, flags));
+        rows.merge(again, merge);
+        rows.add_parents(&mut known, &seed);
+        drop(known);
+        rows.freeze(seed)
+    }
+}
+
+/// One row a name, while freezing.
+struct Rows<'a> {
+    /// Names one after another.
+    arena: &'a [u8],
+    /// Where each name begins in the arena.
+    starts: Vec<u32>,
+    /// Octets of each name.
+    lens: Vec<u8>,
+    /// Flags of each name.
+    marks: Vec<u8>,
+    /// Ids for the names themselves, and for those below them.
+    ids: [Column; 2],
+}
+
+impl Rows<'_> {
+    /// The name in a row.
+    fn name(&self, row: usize) -> &[u8] {
+        let start = self.starts[row] as usize;
+        &self.arena[start..start + usize::from(self.lens[row])]
+    }
+
+    /// The row of a piece of the arena.
+    fn find_or_add(
+        &mut self,
+        known: &mut HashTable<u32>,
+        seed: &foldhash::fast::RandomState,
+        start: u32,
+        len: u8,
+    ) -> usize {
+        let name = &self.arena[start as usize..start as usize + usize::from(len)];
+        let hash = hash(seed, name);
+        if let Some(&row) = known.find(hash, |&row| self.name(row as usize) == name) {
+            return row as usize;
+        }
+        let row = self.starts.len();
+        known.insert_unique(hash, row as u32, |&row| self::hash(seed, self.name(row as usize)));
+        self.starts.push(start);
+        self.lens.push(len);
+        self.marks.push(0);
+        self.ids[0].push(EXCLUDED);
+        self.ids[1].push(EXCLUDED);
+        row
+    }
+
+    /// One id for each name that came several times.
+    fn merge(&mut self, mut again: Vec<(u32, u8, u32)>, mut merge: impl FnMut(&[u32]) -> u32) {
+        again.sort_by_key(|&(row, side, _)| (row, side));
+        for group in again.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            let (row, side) = (group[0].0 as usize, usize::from(group[0].1));
+            let mut all = vec![self.ids[side].get(row)];
+            all.extend(group.iter().map(|&(_, _, id)| id));
+            self.ids[side].set(row, merge(&all));
+        }
+    }
+
+    /// Whether a row lists the name or names below it.
+    fn lists(&self, row: usize, mark: u8, side: usize) -> bool {
+        self.marks[row] & mark != 0 && self.ids[side].get(row) != EXCLUDED
+    }
+
+    /// Mark each name above a listed one, adding rows for empty non-terminals.
+    fn add_parents(&mut self, known: &mut HashTable<u32>, seed: &foldhash::fast::RandomState) {
+        for row in 0..self.starts.len() {
+            let below = self.lists(row, BELOW, 1);
+            if below {
+                self.marks[row] |= PARENT;
+            } else if !self.lists(row, EXACT, 0) {
+                continue;
+            }
+            let (mut start, mut len) = (self.starts[row], self.lens[row]);
+            while len > 0 {
+                // A parent's labels stand in the arena already: they are the end of its child's.
+                let label = self.arena[start as usize] + 1;
+                (start, len) = (start + u32::from(label), len.saturating_sub(label));
+                if len == 0 {
+                    break;
+                }
+                let parent = self.find_or_add(known, seed, start, len);
+                if self.marks[parent] & PARENT != 0 {
+                    // So are all above it.
+                    break;
+                }
+                self.marks[parent] |= PARENT;
+            }
+        }
+    }
+
+    /// The ids of a row, in the order of a record.
+    fn marked(&self, row: usize) -> impl Iterator<Item = u32> + '_ {
+        let mark = self.marks[row];
+        [(EXACT, 0), (BELOW, 1)]
+            .into_iter()
+            .filter(move |(side, _)| mark & side != 0)
+            .map(move |(_, n)| self.ids[n].get(row))
+    }
+
+    /// Write the records.
+    fn freeze(self, seed: foldhash::fast::RandomState) -> Names {
+        let buckets = (self.starts.len() / NAMES_PER_BUCKET).max(1);
+        let bucket_of = |row: usize| bucket(hash(&seed, self.name(row)), buckets);
+        let mut ids = (0..self.starts.len()).flat_map(|row| self.marked(row));
+        let same_id = ids.next().unwrap_or(EXCLUDED);
+        let (mut one, mut max_id) = (true, same_id);
+        for id in ids {
+            one &= id == same_id;
+            max_id = max_id.max(id);
+        }
+        let id_len: u8 = match max_id {
+            _ if one => 0,
+            0..=0xff => 1,
+            0x100..=0xffff => 2,
+            _ => 4,
+        };
+        let record_len = |row: usize| 2 + usize::from(id_len) * self.marked(row).count() + usize::from(self.lens[row]);
+        let mut index = vec![0u32; buckets + 1];
+        for row in 0..self.starts.len() {
+            index[bucket_of(row) + 1] += record_len(row) as u32;
+        }
+        for n in 0..buckets {
+            index[n + 1] += index[n];
+        }
+        let mut next = index.clone();
+        let mut records = vec![0u8; index[buckets] as usize];
+        let (mut below_depths, mut len) = (0u128, 0);
+        for row in 0..self.starts.len() {
+            let name = self.name(row);
+            let at = &mut next[bucket_of(row)];
+            let mut put = |octets: &[u8]| {
+                records[*at as usize..*at as usize + octets.len()].copy_from_slice(octets);
+                *at += octets.len() as u32;
+            };
+            put(&[self.lens[row], self.marks[row]]);
+            for id in self.marked(row) {
+                put(&id.to_le_bytes()[..usize::from(id_len)]);
+            }
+            put(name);
+            len += usize::from(self.marks[row] & (EXACT | BELOW) != 0);
+            if self.marks[row] & BELOW != 0 {
+                below_depths |= 1 << count_labels(name).min(127);
+            }
+        }
+        Names { index: index.into(), records: records.into(), id_len, same_id, below_depths, len, seed }
+    }
+}
+
+/// The keyed hash of a name.
+#[inline]
+fn hash(seed: &foldhash::fast::RandomState, name: &[u8]) -> u64 {
+    let mut hasher = seed.build_hasher();
+    hasher.write(name);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Labels of a name in text.
+    fn labels(text: &str) -> Vec<u8> {
+        text.split('.').flat_map(|l| [&[l.len() as u8], l.as_bytes()].concat()).collect()
+    }
+
+    #[test]
+    fn names_scopes_and_parents() {
+        let mut builder = NamesBuilder::default();
+        for (name, scope, id) in [
+            ("a.com", Scope::Exact, 1),
+            ("b.com", Scope::Below, 2),
+            ("c.net", Scope::Both, 3),
+            ("a.com", Scope::Exact, 4),
+            ("x.y.z", Scope::Exact, EXCLUDED),
+            ("gone.org", Scope::Exact, 5),
+            ("gone.org", Scope::Exact, EXCLUDED),
+        ] {
+            builder.push(&labels(name), scope, id).unwrap();
+        }
+        let names = builder.finish(|ids| if ids.contains(&EXCLUDED) { EXCLUDED } else { 100 + ids.len() as u32 });
+        let hit = |exact, below, parent| Some(Hit { exact, below, parent });
+        for (name, expected) in [
+            ("a.com", hit(Some(102), None, false)),
+            ("b.com", hit(None, Some(2), true)),
+            ("c.net", hit(Some(3), Some(3), true)),
+            ("com", hit(None, None, true)),
+            ("net", hit(None, None, true)),
+            ("x.y.z", hit(Some(EXCLUDED), None, false)),
+            ("y.z", None),
+            ("org", None),
+            ("gone.org", hit(Some(EXCLUDED), None, false)),
+            ("nothing", None),
+        ] {
+            assert_eq!(names.get(&labels(name)), expected, "{name}");
+        }
+        assert!(names.has_below(2) && !names.has_below(1));
+        assert_eq!(names.len(), 5);
+    }
+
+    #[test]
+    fn many_names_are_all_found_with_their_ids() {
+        for count in [0u32, 1, 3, 5_000, 70_000] {
+            let mut builder = NamesBuilder::default();
+            for n in 0..count {
+                builder.push(&labels(&format!("host{n}.example")), Scope::Exact, n).unwrap();
+            }
+            let names = builder.finish(|ids| ids[0]);
+            for n in 0..count {
+                assert_eq!(names.get(&labels(&format!("host{n}.example"))).and_then(|hit| hit.exact), Some(n));
+            }
+            assert_eq!(names.get(&labels("host.example")), None);
+        }
+    }
+}
