@@ -203,6 +203,9 @@ pub fn prefixes_v6(n: usize, seed: u64) -> Vec<(u128, u8)> {
     while seen.len() < n {
         let length = rng.pick_share(&LENGTHS_V6);
         let base = if length > 32 && rng.below(2) == 0 { *rng.pick(&crowded) } else { network_v6(&mut rng) };
+        // Networks and sites in different halves of each top, so that few sites lie inside a listed network.
+        let inside = length > 32 && rng.below(50) != 0;
+        let base = base & !(1 << 111) | u128::from(inside) << 111;
         // Sites are numbered from the low end of a network more often than not.
         let site = if rng.below(2) == 0 { rng.below(256) } else { rng.below(65536) };
         let subnet = rng.below(256);

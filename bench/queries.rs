@@ -85,6 +85,8 @@ impl<T: Subject> Subjects<T> {
         let half = hits.len() / 2;
         let mut mixed: Vec<T> = hits[..half].iter().chain(&misses[half..]).cloned().collect();
         rng.shuffle(&mut mixed);
+        // Once more, so that what lies behind the subjects lies in the order of asking.
+        let mixed = mixed.clone();
         Self { hits, misses, mixed }
     }
 }
@@ -159,7 +161,10 @@ pub fn about_names(names: &[String], n: usize) -> Subjects<Name> {
         }
         name[at] = b'a' + rng.below(26) as u8;
         let name = String::from_utf8(name).ok()?;
-        (!listed.contains(name.as_str())).then(|| parse(&name))
+        // Neither it nor a name above it, which a list of wildcards would find.
+        let dots = name.match_indices('.').map(|(dot, _)| dot + 1);
+        let above = std::iter::once(0).chain(dots).any(|start| listed.contains(&name[start..]));
+        (!above).then(|| parse(&name))
     });
     Subjects::new(hits, misses, &mut rng)
 }

@@ -51,7 +51,9 @@ pub fn run(kind: Kind, file: &Path) -> Option<Run> {
     let seconds = lines.as_mut().and_then(|lines| {
         lines.find_map(|line| {
             let time = line.split_once("zones reloaded, time ")?.1;
-            time.split_once('e')?.0.parse::<f64>().ok()
+            // `0.7e` is 0.07 s: what stands behind the point are hundredths without a leading zero.
+            let (whole, hundredths) = time.split_once('e')?.0.split_once('.')?;
+            Some(whole.parse::<f64>().ok()? + hundredths.parse::<f64>().ok()? / 100.0)
         })
     });
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
