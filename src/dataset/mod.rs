@@ -73,6 +73,11 @@ impl Kind {
         (Self::Combined, "combined"),
     ];
 
+    /// Whether its keys are addresses.
+    pub fn has_addresses(self) -> bool {
+        matches!(self, Self::Ip4Set | Self::Ip4Tset | Self::Ip4Trie | Self::Ip6Tset | Self::Ip6Trie)
+    }
+
     /// The name in settings, command lines and metrics.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)

@@ -122,7 +122,7 @@ impl Names {
 /// The bucket of a hash.
 #[inline]
 fn bucket(hash: u64, buckets: usize) -> usize {
-    ((hash >> 32) * buckets as u64 >> 32) as usize
+    (((hash >> 32) * buckets as u64) >> 32) as usize
 }
 
 /// Number of labels.

@@ -62,6 +62,8 @@ pub struct ZoneStatus {
     pub reloads: [u64; ReloadOutcome::ALL.len()],
     /// Why the last reload failed; empty when it did not.
     pub last_error: String,
+    /// Whether no newer file has come for longer than the zone's expiry setting allows.
+    pub stale: bool,
 }
 
 /// Everything at one moment.

@@ -5,7 +5,14 @@
 
 use std::net::IpAddr;
 
-use crate::zone::Snapshot;
+use crate::dataset::Dataset;
+use crate::dataset::records::RecordType;
+use crate::dataset::template::{Subject, Text};
+use crate::wire::edns::Edns;
+use crate::wire::query::{Message, Query};
+use crate::wire::reply::{Head, NoRoom, Opt, Piece, Section, Writer};
+use crate::wire::{class, ede, rcode, rtype};
+use crate::zone::{Existence, Match, Snapshot, Zone, ZoneState};
 
 /// How a query came; decides sizes, truncation and what a transfer request is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,10 +113,424 @@ pub enum Listed {
     No,
 }
 
+/// The shape of [`handle`], so that tests can put something else in its place.
+pub type Answer = fn(&mut [u8], usize, &Context<'_>, &Snapshot) -> Outcome;
+
 /// Answer the message `buf[..len]` in place; the reply may use all of `buf`.
 ///
-/// `buf` must hold at least 512 octets, and over TCP as much as the largest answer wanted (65 535).
+/// `buf` must hold at least 512 octets, and over a stream as much as the largest answer wanted (65 535).
 pub fn handle(buf: &mut [u8], len: usize, context: &Context<'_>, snapshot: &Snapshot) -> Outcome {
-    let _ = (buf, len, context, snapshot);
-    Outcome::Drop(Dropped::Short)
+    match Message::read(&buf[..len.min(buf.len())]) {
+        Message::Query(query) => answer(&query, context, snapshot, buf),
+        Message::Error(error) => {
+            let opt = error.edns.map(|edns| opt(&edns, context, error_ede(error.rcode)));
+            let reply = Writer::new(buf, error.question_end, usize::MAX, 0);
+            let len = reply.finish(Head { rcode: error.rcode, ..Head::default() }, opt);
+            let note = Note {
+                zone_slot: 0,
+                qtype: error.qtype,
+                rcode: error.rcode,
+                listed: Listed::NotAsked,
+                truncated: false,
+            };
+            Outcome::Reply { len, note }
+        }
+        Message::Short => Outcome::Drop(Dropped::Short),
+        Message::Response => Outcome::Drop(Dropped::Response),
+    }
+}
+
+/// The extended error that goes with a response code where nothing more is known.
+fn error_ede(code: u16) -> Option<u16> {
+    (code == rcode::NOTIMP).then_some(ede::NOT_SUPPORTED)
+}
+
+/// The OPT record of an answer.
+fn opt<'a>(edns: &Edns, context: &Context<'a>, ede: Option<u16>) -> Opt<'a> {
+    Opt::answer(edns, context.policy.udp_size_max, ede, context.policy.server_id.as_deref())
+}
+
+/// Answer a question; its octets stand at the beginning of `buf`.
+pub fn answer(query: &Query, context: &Context<'_>, snapshot: &Snapshot, buf: &mut [u8]) -> Outcome {
+    let size = match (context.transport, query.edns) {
+        (Transport::Udp, None) => UDP_SIZE_MIN,
+        (Transport::Udp, Some(edns)) => {
+            edns.udp_size.clamp(UDP_SIZE_MIN, context.policy.udp_size_max.max(UDP_SIZE_MIN))
+        }
+        (Transport::Tcp, _) => u16::MAX,
+    };
+    let reserved = query.edns.map_or(0, |edns| opt(&edns, context, None).len());
+    let writer = Writer::new(buf, query.question_end, size.into(), reserved);
+    let mut reply = Reply { query, context, writer, head: Head::default(), ede: None };
+    let (zone_slot, listed) = match query.qclass {
+        class::IN => reply.internet(snapshot),
+        class::CH => (0, reply.chaos()),
+        _ => (0, reply.refuse(rcode::REFUSED, None)),
+    };
+    let Reply { writer, head, ede, .. } = reply;
+    let len = writer.finish(head, query.edns.map(|edns| opt(&edns, context, ede)));
+    let note = Note { zone_slot, qtype: query.qtype, rcode: head.rcode, listed, truncated: head.truncated };
+    Outcome::Reply { len, note }
+}
+
+/// Datagrams that every client takes, octets (RFC 1035 section 4.2.1).
+const UDP_SIZE_MIN: u16 = 512;
+/// Records of one set at most: far over any use, and a bound on the search for equal ones.
+const RECORDS_MAX: u16 = 1_024;
+/// Types that ask for no records of their own but TYPE 249 (RFC 6895 section 3.1): TSIG, IXFR, AXFR, MAILB, MAILA.
+const META_TYPES: std::ops::RangeInclusive<u16> = 250..=254;
+
+/// An answer on its way.
+struct Reply<'q, 'b, 'c> {
+    /// The question.
+    query: &'q Query,
+    /// What the answer depends on besides.
+    context: &'q Context<'c>,
+    /// Where it is written.
+    writer: Writer<'b>,
+    /// What its header will say.
+    head: Head,
+    /// What its EDE will say.
+    ede: Option<u16>,
+}
+
+impl Reply<'_, '_, '_> {
+    /// An error without records.
+    fn refuse(&mut self, rcode: u16, ede: Option<u16>) -> Listed {
+        self.head.rcode = rcode;
+        self.ede = ede;
+        Listed::NotAsked
+    }
+
+    /// A question about the server itself (RFC 4892).
+    fn chaos(&mut self) -> Listed {
+        let policy = self.context.policy;
+        let text = match self.query.name.labels_from(0) {
+            b"\x07version\x04bind" | b"\x07version\x06server" => &policy.version,
+            b"\x02id\x06server" | b"\x08hostname\x04bind" => &policy.server_id,
+            _ => &None,
+        };
+        match text {
+            Some(text) if self.query.qtype == rtype::TXT => {
+                let text = Piece::Text(text.as_bytes());
+                self.head.truncated = self.writer.chaos_text(text).is_err();
+                Listed::NotAsked
+            }
+            _ => self.refuse(rcode::REFUSED, None),
+        }
+    }
+
+    /// A question of class IN; gives the zone's slot as well.
+    fn internet(&mut self, snapshot: &Snapshot) -> (u16, Listed) {
+        let query = self.query;
+        let Some((zone, number, below)) = snapshot.find_zone(&query.name) else {
+            let listed = match (query.qtype, self.context.transport) {
+                (rtype::AXFR | rtype::IXFR, Transport::Udp) => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
+                _ => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
+            };
+            return (0, listed);
+        };
+        let listed = if META_TYPES.contains(&query.qtype) {
+            match (query.qtype, self.context.transport) {
+                (rtype::AXFR | rtype::IXFR, Transport::Tcp) => self.refuse(rcode::REFUSED, None),
+                _ => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
+            }
+        } else {
+            match zone.state {
+                ZoneState::Ready => {
+                    self.writer.set_zone(query.name.start(below));
+                    self.head.authoritative = true;
+                    if below == 0 {
+                        self.apex(snapshot, zone, number)
+                    } else {
+                        self.entry(snapshot, zone, number, below)
+                    }
+                }
+                ZoneState::NotReady => self.refuse(rcode::SERVFAIL, Some(ede::NOT_READY)),
+                ZoneState::Expired => self.refuse(rcode::SERVFAIL, Some(ede::INVALID_DATA)),
+            }
+        };
+        (zone.slot, listed)
+    }
+
+    /// A question about the zone's own name.
+    fn apex(&mut self, snapshot: &Snapshot, zone: &Zone, number: usize) -> Listed {
+        let qtype = self.query.qtype;
+        let every = qtype == rtype::ANY;
+        // Without a SOA or NS the zone can not speak of itself, as with rbldnsd; only its command line gets here.
+        let missing =
+            (every || qtype == rtype::SOA) && zone.soa.is_none() || (every || qtype == rtype::NS) && zone.ns.is_none();
+        if missing {
+            self.head.authoritative = false;
+            return self.refuse(rcode::REFUSED, None);
+        }
+        let start = self.writer.position();
+        let full = self.any_in_full();
+        let mut room = Ok(());
+        if every || qtype == rtype::SOA {
+            room = room.and(self.soa(zone, Section::Answer, false));
+        }
+        if qtype == rtype::NS || every && full {
+            room = room.and(self.ns(zone, Section::Answer));
+        }
+        if let Some(text) = &zone.settings.retired
+            && (qtype == rtype::TXT || every && full)
+        {
+            room = room.and(self.writer.record(
+                Section::Answer,
+                rtype::TXT,
+                zone.settings.ttl,
+                &[Piece::Text(text.as_bytes())],
+            ));
+        }
+        if !every || full {
+            let (_, data) = self.data(zone, 0);
+            room = room.and(data);
+        }
+        self.close(snapshot, zone, number, start, room, true);
+        Listed::NotAsked
+    }
+
+    /// A question about a name below the zone's.
+    fn entry(&mut self, snapshot: &Snapshot, zone: &Zone, number: usize, below: usize) -> Listed {
+        let start = self.writer.position();
+        let (existence, mut room) = self.data(zone, below);
+        let mut exists = existence != Existence::None;
+        if !exists {
+            if let Some(code) = zone.wrong_kind_code(&self.query.name, below) {
+                exists = true;
+                if self.query.qtype == rtype::A || self.query.qtype == rtype::ANY {
+                    let code = Piece::Octets(&code);
+                    room = room.and(self.writer.record(Section::Answer, rtype::A, zone.settings.ttl, &[code]));
+                }
+            } else {
+                exists = snapshot.has_zone_below(&self.query.name);
+            }
+        }
+        self.close(snapshot, zone, number, start, room, exists);
+        match existence {
+            Existence::Listed => Listed::Yes,
+            Existence::None => Listed::No,
+            Existence::Empty | Existence::Records => Listed::NotAsked,
+        }
+    }
+
+    /// Whether ANY is answered with every record set (RFC 8482 section 4.1 allows one).
+    fn any_in_full(&self) -> bool {
+        self.context.policy.any_in_full || self.context.transport != Transport::Udp
+    }
+
+    /// Put what the datasets have for the name into the answer.
+    #[inline]
+    fn data(&mut self, zone: &Zone, below: usize) -> (Existence, Result<(), NoRoom>) {
+        match self.query.qtype {
+            wanted @ (rtype::A | rtype::TXT | rtype::MX) => self.set(zone, below, wanted),
+            rtype::ANY => {
+                let full = self.any_in_full();
+                let (mut existence, mut room) = (Existence::None, Ok(()));
+                for wanted in [rtype::A, rtype::TXT, rtype::MX] {
+                    let before = self.writer.count(Section::Answer);
+                    let found = self.set(zone, below, wanted);
+                    (existence, room) = (existence.max(found.0), room.and(found.1));
+                    if !full && self.writer.count(Section::Answer) > before {
+                        break;
+                    }
+                }
+                (existence, room)
+            }
+            _ => (zone.look_up(&self.query.name, below, &mut |_| {}), Ok(())),
+        }
+    }
+
+    /// Put one record set into the answer: equal records once, and all under the smallest of their TTLs (RFC 2181
+    /// section 5.2).
+    #[inline]
+    fn set(&mut self, zone: &Zone, below: usize, wanted: u16) -> (Existence, Result<(), NoRoom>) {
+        let mut set = RecordSet {
+            start: self.writer.position(),
+            writer: &mut self.writer,
+            wanted,
+            ttl: None,
+            mixed: false,
+            count: 0,
+            room: Ok(()),
+        };
+        let existence = zone.look_up(&self.query.name, below, &mut |found| match found {
+            Match::Listing(dataset, id, subject) => set.listing(zone.ttl_of(dataset), dataset, id, subject),
+            Match::Record(dataset, record) => {
+                if record.rtype as u16 == wanted {
+                    set.put(
+                        record.ttl.unwrap_or_else(|| zone.ttl_of(dataset)),
+                        match record.rtype {
+                            RecordType::Txt => Piece::Text(record.data),
+                            RecordType::A | RecordType::Mx => Piece::Octets(record.data),
+                        },
+                    );
+                }
+            }
+        });
+        (existence, set.finish())
+    }
+
+    /// Write the SOA; in negative answers under the negative TTL.
+    fn soa(&mut self, zone: &Zone, section: Section, negative: bool) -> Result<(), NoRoom> {
+        let Some(soa) = &zone.soa else { return Ok(()) };
+        let ttl = if negative { soa.negative_ttl } else { soa.ttl };
+        let data = [Piece::Name(&soa.mname), Piece::Name(&soa.rname), Piece::Octets(&soa.numbers)];
+        self.writer.apex_record(section, rtype::SOA, ttl, &data)
+    }
+
+    /// Write the name servers, beginning with another one each time.
+    fn ns(&mut self, zone: &Zone, section: Section) -> Result<(), NoRoom> {
+        let Some(ns) = &zone.ns else { return Ok(()) };
+        let first = self.context.rotation as usize % ns.names.len().max(1);
+        let (tail, head) = ns.names.split_at(first);
+        head.iter()
+            .chain(tail)
+            .try_for_each(|(_, target)| self.writer.apex_record(section, rtype::NS, ns.ttl, &[Piece::Name(target)]))
+    }
+
+    /// Finish: authority and additional records, or what tells that there is nothing, or that there is too much.
+    fn close(
+        &mut self,
+        snapshot: &Snapshot,
+        zone: &Zone,
+        number: usize,
+        start: usize,
+        room: Result<(), NoRoom>,
+        exists: bool,
+    ) {
+        if room.is_err() {
+            // A part of a record set would be taken for all of it; the client asks again over TCP.
+            if self.context.transport == Transport::Udp {
+                self.writer.take_back(Section::Answer, start);
+            }
+            self.head.truncated = true;
+            return;
+        }
+        if self.writer.count(Section::Answer) == 0 {
+            self.head.rcode = if exists { rcode::NOERROR } else { rcode::NXDOMAIN };
+            self.head.truncated = self.soa(zone, Section::Authority, true).is_err();
+            return;
+        }
+        let apex_ns = self.query.qtype == rtype::NS;
+        if self.context.policy.authority && zone.settings.retired.is_none() {
+            // They are a courtesy: without room for all there are none, and that is no truncation.
+            let position = self.writer.position();
+            if self.ns(zone, Section::Authority).is_err() {
+                self.writer.take_back(Section::Authority, position);
+                return;
+            }
+        }
+        if self.context.policy.authority || apex_ns {
+            self.glue(snapshot, zone, number);
+        }
+    }
+
+    /// Addresses of name servers, as many as fit.
+    fn glue(&mut self, snapshot: &Snapshot, zone: &Zone, number: usize) {
+        let Some(ns) = &zone.ns else { return };
+        for glue in snapshot.glue(number) {
+            let Some((_, target)) = ns.names.get(glue.server) else { continue };
+            let data = [Piece::Octets(&glue.address)];
+            if self.writer.other_record(Section::Additional, target, rtype::A, glue.ttl, &data).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// One record set on its way.
+struct RecordSet<'w, 'b> {
+    /// Where it begins.
+    start: usize,
+    /// Where it is written.
+    writer: &'w mut Writer<'b>,
+    /// Its type.
+    wanted: u16,
+    /// The smallest TTL so far, s.
+    ttl: Option<u32>,
+    /// Records were written under different TTLs.
+    mixed: bool,
+    /// Records in it.
+    count: u16,
+    /// Whether all had room.
+    room: Result<(), NoRoom>,
+}
+
+impl RecordSet<'_, '_> {
+    /// The records of a listing.
+    #[inline]
+    fn listing(&mut self, ttl: u32, dataset: &Dataset, id: u32, subject: Subject<'_>) {
+        let values = dataset.values();
+        match self.wanted {
+            rtype::A => values.members(id).for_each(|id| self.put(ttl, Piece::Octets(&values.get(id).0))),
+            rtype::TXT => {
+                let mut text = Text::default();
+                for id in values.members(id) {
+                    if let Some(text) = dataset.header().template.expand(values.get(id).1, subject, &mut text) {
+                        self.put(ttl, Piece::Text(text));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A record, unless its like is there.
+    #[inline]
+    fn put(&mut self, ttl: u32, data: Piece<'_>) {
+        if self.count == RECORDS_MAX || self.room.is_err() {
+            return;
+        }
+        let position = self.writer.position();
+        self.room = self.writer.record(Section::Answer, self.wanted, ttl, &[data]);
+        if self.room.is_err() {
+            return;
+        }
+        self.mixed |= self.ttl.is_some_and(|known| known != ttl);
+        self.ttl = Some(self.ttl.map_or(ttl, |known| known.min(ttl)));
+        self.count += 1;
+        if self.count > 1 && self.repeats(position) {
+            self.writer.drop_last(Section::Answer, position);
+            self.count -= 1;
+        }
+    }
+
+    /// Whether the record at a position says what an earlier one says.
+    fn repeats(&mut self, position: usize) -> bool {
+        let start = self.start;
+        let set = self.writer.written(start);
+        let (earlier, last) = set.split_at(position - start);
+        records(earlier).any(|record| record[RDLENGTH_AT..] == last[RDLENGTH_AT..])
+    }
+
+    /// Give all records the smallest TTL.
+    fn finish(self) -> Result<(), NoRoom> {
+        if let (true, Some(ttl)) = (self.mixed, self.ttl) {
+            let set = self.writer.written(self.start);
+            let mut at = 0;
+            loop {
+                let Some(len) = records(&set[at..]).next().map(<[u8]>::len) else { break };
+                set[at + TTL_AT..at + RDLENGTH_AT].copy_from_slice(&ttl.to_be_bytes());
+                at += len;
+            }
+        }
+        self.room
+    }
+}
+
+/// Where the TTL stands in a record whose owner is a pointer.
+const TTL_AT: usize = 6;
+/// Where the length of the data stands.
+const RDLENGTH_AT: usize = 10;
+
+/// The records in a run of such.
+fn records(mut run: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let data_len = u16::from_be_bytes([*run.get(RDLENGTH_AT)?, *run.get(RDLENGTH_AT + 1)?]);
+        let (record, rest) = run.split_at_checked(RDLENGTH_AT + 2 + usize::from(data_len))?;
+        run = rest;
+        Some(record)
+    })
 }

@@ -1,3 +1,11 @@
 //! From a datagram or a stream to an answer and back.
 
 pub mod answer;
+mod connection;
+pub mod limits;
+pub mod listen;
+mod seldom;
+pub mod stream;
+#[cfg(test)]
+mod testing;
+pub mod udp;

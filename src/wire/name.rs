@@ -171,3 +171,142 @@ impl fmt::Debug for Name {
         write!(f, "Name({self})")
     }
 }
+
+/// A name of a question in lower case, with its labels' places; no heap.
+#[derive(Clone, Copy, Debug)]
+pub struct QueryName {
+    /// Labels in wire form; the root's zero stands behind them.
+    octets: [u8; NAME_LEN_MAX],
+    /// Where each label's length octet stands.
+    starts: [u8; LABELS_MAX],
+    /// Labels, the root not counted.
+    count: u8,
+    /// Octets of all labels, the root's zero not counted.
+    len: u8,
+}
+
+/// Labels of the longest name: 127 of one octet each.
+pub const LABELS_MAX: usize = 127;
+
+/// A name in a message is cut off, compressed where it must not be, or too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadName;
+
+impl QueryName {
+    /// Read the uncompressed name at the beginning of `message`; also says how many octets it takes there.
+    #[inline]
+    pub fn read(message: &[u8]) -> Result<(Self, usize), BadName> {
+        let mut name = Self { octets: [0; NAME_LEN_MAX], starts: [0; LABELS_MAX], count: 0, len: 0 };
+        let mut at = 0usize;
+        let mut count = 0usize;
+        loop {
+            let len = usize::from(*message.get(at).ok_or(BadName)?);
+            if len == 0 {
+                break;
+            }
+            // Two high bits mark pointers and reserved label types (RFC 1035 section 4.1.4, RFC 6891 section 5).
+            if len > LABEL_LEN_MAX || at + len + 1 >= NAME_LEN_MAX || at + len + 1 > message.len() {
+                return Err(BadName);
+            }
+            name.starts[count] = at as u8;
+            count += 1;
+            at += len + 1;
+        }
+        name.octets[..at].copy_from_slice(&message[..at]);
+        name.octets[..at].make_ascii_lowercase();
+        name.count = count as u8;
+        name.len = at as u8;
+        Ok((name, at + 1))
+    }
+
+    /// The lower-case form of a name.
+    pub fn of(name: &Name) -> Self {
+        // A `Name` is valid wire form by construction; the root stands in for what can not be.
+        Self::read(name.wire())
+            .map_or(Self { octets: [0; NAME_LEN_MAX], starts: [0; LABELS_MAX], count: 0, len: 0 }, |(name, _)| name)
+    }
+
+    /// Labels, the root not counted.
+    #[inline]
+    pub fn label_count(&self) -> usize {
+        self.count.into()
+    }
+
+    /// All labels from the `skip`th on, wire form without the root.
+    #[inline]
+    pub fn labels_from(&self, skip: usize) -> &[u8] {
+        &self.octets[self.start(skip)..usize::from(self.len)]
+    }
+
+    /// The labels from the `from`th up to and without the `to`th, wire form.
+    #[inline]
+    pub fn labels(&self, from: usize, to: usize) -> &[u8] {
+        &self.octets[self.start(from)..self.start(to).max(self.start(from))]
+    }
+
+    /// Octets before the `n`th label.
+    #[inline]
+    pub fn start(&self, n: usize) -> usize {
+        if n >= usize::from(self.count) { self.len.into() } else { self.starts[n].into() }
+    }
+
+    /// The `n`th label without its length.
+    #[inline]
+    pub fn label(&self, n: usize) -> &[u8] {
+        let (start, end) = (self.start(n), self.start(n + 1));
+        self.octets.get(start + 1..end).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_and_written_in_master_file_form() {
+        for (text, expected) in [
+            ("a.b", Some("a.b")),
+            ("A.b.", Some("A.b")),
+            (".", Some(".")),
+            ("foo..bar", Some("foo.bar")),
+            ("a\\.b.c", Some("a\\.b.c")),
+            ("a\\046b", Some("a\\.b")),
+            ("a\\255", Some("a\\255")),
+            ("a\\256", None),
+            ("a\\", None),
+            ("", None),
+        ] {
+            assert_eq!(text.parse::<Name>().ok().map(|name| name.to_string()).as_deref(), expected, "{text}");
+        }
+        let label = "x".repeat(63);
+        assert!(label.parse::<Name>().is_ok());
+        assert_eq!(format!("{label}x").parse::<Name>(), Err(NameError::LabelTooLong));
+        let longest = format!("{label}.{label}.{label}.{}", "x".repeat(61));
+        assert_eq!(longest.parse::<Name>().map(|name| name.wire().len()), Ok(NAME_LEN_MAX));
+        assert_eq!(format!("{longest}x").parse::<Name>(), Err(NameError::TooLong));
+    }
+
+    #[test]
+    fn names_in_questions_are_checked() {
+        let longest = format!("{0}.{0}.{0}.{1}", "x".repeat(63), "x".repeat(61)).parse::<Name>().unwrap();
+        let cases: [(&[u8], Option<(usize, usize)>); 8] = [
+            (b"\0", Some((0, 1))),
+            (b"\x01a\x02BC\0rest", Some((2, 6))),
+            (longest.wire(), Some((4, 255))),
+            (b"", None),
+            (b"\x01a", None),
+            (b"\x05ab\0", None),
+            (b"\xc0\x0c", None),
+            (b"\x41a\0", None),
+        ];
+        for (wire, expected) in cases {
+            let got = QueryName::read(wire).ok().map(|(name, len)| (name.label_count(), len));
+            assert_eq!(got, expected, "{wire:?}");
+        }
+        let (name, _) = QueryName::read(b"\x01a\x02BC\0").unwrap();
+        assert_eq!(
+            (name.label(1), name.labels_from(1), name.labels(0, 1)),
+            (&b"bc"[..], &b"\x02bc"[..], &b"\x01a"[..])
+        );
+    }
+}

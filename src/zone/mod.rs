@@ -1,22 +1,37 @@
 //! Zones, and the snapshot of all of them that answers are taken from.
 
 mod publish;
+mod resolve;
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 pub use publish::{Publisher, Reader};
+pub use resolve::{Existence, Match};
 
-use crate::dataset::Dataset;
-use crate::wire::name::Name;
+use crate::dataset::entry::Scope;
+use crate::dataset::names::{Names, NamesBuilder};
+use crate::dataset::records::RecordType;
+use crate::dataset::{Dataset, NameServers, Soa};
+use crate::wire::name::{Name, QueryName};
+use crate::wire::reply::TargetName;
+
+/// Refresh, retry and expire of a made-up SOA, s: values that RFC 1912 section 2.2 finds sane for a zone that
+/// changes every few minutes.
+const MADE_UP_TIMES: [u32; 3] = [3_600, 600, 604_800];
+/// TTL of the SOA and NS of a retired zone, s: long, so that its last users ask seldom.
+const RETIRED_TTL: u32 = 86_400;
+/// Addresses of one name server put into the additional section at most.
+const GLUE_MAX: usize = 8;
 
 /// What a zone needs to know besides its data.
 #[derive(Clone, Debug)]
 pub struct ZoneSettings {
     /// Name of the zone, lower case.
     pub name: Name,
-    /// Name servers to make NS records of when no dataset gives `$NS`.
+    /// Name servers to make NS records of when no dataset gives `$NS`; without any, the zone's own name.
     pub ns: Vec<Name>,
-    /// SOA MNAME to make a SOA of when no dataset gives `$SOA`; the first of `ns` or the zone's name otherwise.
+    /// SOA MNAME to make a SOA of when no dataset gives `$SOA`; the first name server otherwise.
     pub mname: Option<Name>,
     /// SOA RNAME, likewise; `hostmaster.` and the zone's name otherwise.
     pub rname: Option<Name>,
@@ -30,6 +45,12 @@ pub struct ZoneSettings {
     pub ttl_max: u32,
     /// Make a SOA and NS when no dataset gives them; otherwise the apex is REFUSED, as with rbldnsd.
     pub make_apex: bool,
+    /// The list has come to its end: nothing is listed any more, and this text stands at the apex (RFC 6471
+    /// section 3.4).
+    pub retired: Option<String>,
+    /// What a complete address is answered with by a zone that has no address dataset: an error code, so that who
+    /// asks the wrong list can notice. `None`: NXDOMAIN.
+    pub wrong_kind: Option<Ipv4Addr>,
 }
 
 /// Whether a zone can be answered from, and if not, why (the EDE code goes with SERVFAIL).
@@ -56,10 +77,42 @@ pub struct Zone {
     pub state: ZoneState,
     /// Its data, in the order of the settings.
     pub datasets: Vec<Arc<Dataset>>,
+    /// Labels of its name.
+    pub(crate) label_count: usize,
+    /// It has an address dataset.
+    has_addresses: bool,
+    /// Its SOA, ready to be written.
+    pub(crate) soa: Option<ApexSoa>,
+    /// Its name servers, ready to be written.
+    pub(crate) ns: Option<ApexNs>,
+}
+
+/// A SOA, ready to be written.
+#[derive(Debug)]
+pub(crate) struct ApexSoa {
+    /// TTL when it is asked for, s.
+    pub ttl: u32,
+    /// TTL in negative answers, s: the smaller of its own and its minimum (RFC 2308 section 5).
+    pub negative_ttl: u32,
+    /// MNAME.
+    pub mname: TargetName,
+    /// RNAME.
+    pub rname: TargetName,
+    /// Serial, refresh, retry, expire, minimum.
+    pub numbers: [u8; 20],
+}
+
+/// Name servers, ready to be written.
+#[derive(Debug)]
+pub(crate) struct ApexNs {
+    /// TTL, s.
+    pub ttl: u32,
+    /// The names.
+    pub names: Vec<(Name, TargetName)>,
 }
 
 impl Zone {
-    /// Put a zone together. `datasets` may be empty only in another state than `Ready`.
+    /// Put a zone together. `datasets` may be empty only in another state than `Ready`, or when it is retired.
     ///
     /// `serial` is used where `$SOA` gives 0 or the SOA is made up.
     pub fn build(
@@ -69,14 +122,81 @@ impl Zone {
         state: ZoneState,
         datasets: Vec<Arc<Dataset>>,
     ) -> Self {
-        Self { settings, slot, serial, state, datasets }
+        let datasets = if settings.retired.is_some() { Vec::new() } else { datasets };
+        let serial = Self::fixed_serial(&datasets).filter(|&fixed| fixed != 0).unwrap_or(serial);
+        let clamp = |ttl: u32| (if ttl == 0 { settings.ttl } else { ttl }).clamp(settings.ttl_min, settings.ttl_max);
+        let target = |name: &Name| TargetName::new(name, &settings.name);
+        let ns = datasets.iter().find_map(|dataset| dataset.header().ns.clone());
+        let ns = ns.or_else(|| settings.make_apex.then(|| made_up_ns(&settings)));
+        let soa = datasets.iter().find_map(|dataset| dataset.header().soa.clone());
+        let soa = soa.or_else(|| settings.make_apex.then(|| made_up_soa(&settings, ns.as_ref())));
+        let soa = soa.map(|soa| {
+            let ttl = clamp(soa.ttl);
+            let mut numbers = [0; 20];
+            for (at, number) in [serial, soa.refresh, soa.retry, soa.expire, soa.minimum].into_iter().enumerate() {
+                numbers[4 * at..4 * at + 4].copy_from_slice(&number.to_be_bytes());
+            }
+            let (mname, rname) = (target(&soa.mname), target(&soa.rname));
+            ApexSoa { ttl, negative_ttl: ttl.min(soa.minimum), mname, rname, numbers }
+        });
+        let ns = ns.map(|ns| {
+            let names = ns.names.iter().map(|name| (name.clone(), target(name))).collect();
+            ApexNs { ttl: clamp(ns.ttl), names }
+        });
+        let label_count = settings.name.label_count();
+        let has_addresses =
+            datasets.iter().flat_map(|dataset| dataset.parts()).any(|(_, part)| part.kind().has_addresses());
+        Self { settings, slot, serial, state, datasets, label_count, has_addresses, soa, ns }
     }
 
     /// The serial that `$SOA` fixes, if a dataset does (RFC 1035 section 3.3.13).
     pub fn fixed_serial(datasets: &[Arc<Dataset>]) -> Option<u32> {
-        let _ = datasets;
-        None
+        datasets.iter().find_map(|dataset| dataset.header().soa.as_ref()).map(|soa| soa.serial)
     }
+
+    /// The TTL of a dataset's entries, s.
+    #[inline]
+    pub(crate) fn ttl_of(&self, dataset: &Dataset) -> u32 {
+        match dataset.header().ttl {
+            Some(ttl) if ttl > 0 => ttl.clamp(self.settings.ttl_min, self.settings.ttl_max),
+            _ => self.settings.ttl,
+        }
+    }
+
+    /// The code for a complete address, where the zone has names only and a code for that.
+    pub(crate) fn wrong_kind_code(&self, name: &QueryName, below: usize) -> Option<[u8; 4]> {
+        let code = self.settings.wrong_kind?;
+        (!self.has_addresses && resolve::is_address(name, below)).then(|| code.octets())
+    }
+}
+
+/// Name servers out of the settings.
+fn made_up_ns(settings: &ZoneSettings) -> NameServers {
+    let names = if settings.ns.is_empty() { vec![settings.name.clone()] } else { settings.ns.clone() };
+    NameServers { ttl: if settings.retired.is_some() { RETIRED_TTL } else { 0 }, names }
+}
+
+/// A SOA out of the settings.
+fn made_up_soa(settings: &ZoneSettings, ns: Option<&NameServers>) -> Soa {
+    let first_ns = ns.and_then(|ns| ns.names.first());
+    let mname = settings.mname.as_ref().or(first_ns).unwrap_or(&settings.name).clone();
+    let hostmaster = || format!("hostmaster.{}", settings.name).parse().unwrap_or_else(|_| settings.name.clone());
+    let [refresh, retry, expire] = MADE_UP_TIMES;
+    let (ttl, minimum) =
+        if settings.retired.is_some() { (RETIRED_TTL, RETIRED_TTL) } else { (0, settings.negative_ttl) };
+    let rname = settings.rname.clone().unwrap_or_else(hostmaster);
+    Soa { ttl, mname, rname, serial: 0, refresh, retry, expire, minimum }
+}
+
+/// Addresses of a name server that lies in a zone of ours.
+#[derive(Debug)]
+pub(crate) struct Glue {
+    /// Which of the zone's name servers.
+    pub server: usize,
+    /// Its address.
+    pub address: [u8; 4],
+    /// TTL, s.
+    pub ttl: u32,
 }
 
 /// All zones of one generation; immutable.
@@ -86,11 +206,87 @@ pub struct Snapshot {
     pub zones: Vec<Arc<Zone>>,
     /// Counts up by one with each published change.
     pub generation: u64,
+    /// Their numbers by name.
+    index: Names,
+    /// Fewest and most labels of a zone's name.
+    depths: (usize, usize),
+    /// A zone lies below another one.
+    pub(crate) nested: bool,
+    /// Addresses of name servers, by zone.
+    glue: Vec<Vec<Glue>>,
 }
 
 impl Snapshot {
     /// Freeze a generation.
     pub fn new(zones: Vec<Arc<Zone>>, generation: u64) -> Self {
-        Self { zones, generation }
+        let mut index = NamesBuilder::default();
+        for (number, zone) in zones.iter().enumerate() {
+            // Thousands of zones at most, so the table can not be full; ids count from 1, as 0 is an exclusion.
+            let _ = index.push(zone.settings.name.labels(), Scope::Exact, number as u32 + 1);
+        }
+        let counts = || zones.iter().map(|zone| zone.label_count);
+        let depths = (counts().min().unwrap_or(0), counts().max().unwrap_or(0));
+        let mut snapshot =
+            Self { index: index.finish(|ids| ids[0]), zones, generation, depths, nested: false, glue: Vec::new() };
+        let parent_of = |zone: &Arc<Zone>| {
+            let name = QueryName::of(&zone.settings.name);
+            (1..name.label_count())
+                .any(|skip| snapshot.index.get(name.labels_from(skip)).is_some_and(|hit| hit.exact.is_some()))
+        };
+        snapshot.nested = snapshot.zones.iter().any(parent_of);
+        snapshot.glue = snapshot.zones.iter().map(|zone| snapshot.find_glue(zone)).collect();
+        snapshot
+    }
+
+    /// The zone that a name lies in, the longest of them, its number, and how many labels of the name are below it.
+    #[inline]
+    pub fn find_zone(&self, name: &QueryName) -> Option<(&Zone, usize, usize)> {
+        let labels = name.label_count();
+        let (fewest, most) = self.depths;
+        (fewest..=most.min(labels)).rev().find_map(|depth| {
+            let below = labels - depth;
+            let number = self.index.get(name.labels_from(below))?.exact? as usize - 1;
+            Some((&*self.zones[number], number, below))
+        })
+    }
+
+    /// Whether a served zone lies below a name.
+    pub(crate) fn has_zone_below(&self, name: &QueryName) -> bool {
+        self.nested && self.index.get(name.labels_from(0)).is_some_and(|hit| hit.parent)
+    }
+
+    /// Addresses of a zone's name servers that lie in zones of ours.
+    pub(crate) fn glue(&self, number: usize) -> &[Glue] {
+        self.glue.get(number).map_or(&[], Vec::as_slice)
+    }
+
+    /// Look a zone's name servers up in the zones themselves.
+    fn find_glue(&self, zone: &Zone) -> Vec<Glue> {
+        let mut glue = Vec::new();
+        for (server, (name, _)) in zone.ns.iter().flat_map(|ns| ns.names.iter().enumerate()) {
+            let name = QueryName::of(name);
+            let Some((home, _, below)) = self.find_zone(&name) else { continue };
+            if home.state != ZoneState::Ready {
+                continue;
+            }
+            let mut put = |address: [u8; 4], ttl| {
+                if glue.iter().filter(|known: &&Glue| known.server == server).count() < GLUE_MAX {
+                    glue.push(Glue { server, address, ttl });
+                }
+            };
+            home.look_up(&name, below, &mut |found| match found {
+                Match::Record(dataset, record) if record.rtype == RecordType::A => {
+                    let ttl = record.ttl.unwrap_or_else(|| home.ttl_of(dataset));
+                    put([record.data[0], record.data[1], record.data[2], record.data[3]], ttl);
+                }
+                Match::Record(..) => {}
+                Match::Listing(dataset, id, _) => {
+                    for id in dataset.values().members(id) {
+                        put(dataset.values().get(id).0, home.ttl_of(dataset));
+                    }
+                }
+            });
+        }
+        glue
     }
 }

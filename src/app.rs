@@ -1,0 +1,112 @@
+//! The wiring: settings in, each module's options out, and the operations of the command line.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+
+use crate::check::{self, Report};
+use crate::cli::{CheckArgs, Cli};
+use crate::config::Settings;
+use crate::zonefile::{ReadOptions, Source};
+
+/// How an operation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything was done.
+    Done,
+    /// There were findings, and they have been told.
+    Findings,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::SUCCESS,
+            Exit::Findings => Self::from(1),
+        }
+    }
+}
+
+/// Why an operation could not be done; `main` tells it.
+pub type Failure = Box<dyn std::error::Error>;
+
+/// Run what the settings name. Errors: settings or addresses that can not be used.
+pub fn serve(config: &Path) -> Result<Exit, Failure> {
+    let _ = config;
+    Err("serve is not built yet".into())
+}
+
+/// Look one address or name up in the files. Errors: settings or files that can not be used.
+pub fn query(
+    subject: &str,
+    zone: Option<&str>,
+    config: &Path,
+    json: bool,
+    out: &mut dyn Write,
+) -> Result<Exit, Failure> {
+    let _ = (subject, zone, config, json, out);
+    Err("query is not built yet".into())
+}
+
+/// Tell every problem in settings and zone files. Errors: the output can not be written.
+pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() as i64;
+    let mut report = Report::new(out, args.json);
+    if let (None, Some(kind)) = (&args.config, args.kind) {
+        let source = Source { kind, files: args.files.clone(), options: ReadOptions::default() };
+        check::files(&source, now, &mut report);
+    } else if let Some(file) = &args.config {
+        match Settings::read(file) {
+            Ok(settings) => {
+                settings.warnings.iter().for_each(|warning| report.tell(warning));
+                check::zones(&check_zones(&settings), now, &mut report);
+            }
+            Err(error) => report.tell(&error.into()),
+        }
+    }
+    let errors = report.finish()?;
+    Ok(if errors == 0 { Exit::Done } else { Exit::Findings })
+}
+
+/// What `check` needs to know of each zone.
+fn check_zones(settings: &Settings) -> Vec<check::Zone> {
+    let zone = |zone: &crate::config::Zone| check::Zone {
+        name: zone.name.clone(),
+        file: settings.file.clone(),
+        place: zone.place,
+        sources: zone.datasets.iter().map(|dataset| dataset.source()).collect(),
+        retired: zone.retired,
+        loopback_guard: zone.guard.loopback,
+        invalid_guard: zone.guard.invalid_name,
+    };
+    settings.zones.iter().map(zone).collect()
+}
+
+/// Write the manual page of the program or of one of its commands. Errors: no such command, or the output can not be written.
+pub fn man(command: Option<&str>, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let mut program = Cli::command();
+    // Gives each command its full name, `dnsbld-check`.
+    program.build();
+    let page = match command {
+        None => program,
+        Some(name) => {
+            let found = program.find_subcommand(name).cloned();
+            found.ok_or_else(|| format!("there is no command `{name}`; `dnsbld --help` names them all"))?
+        }
+    };
+    clap_mangen::Man::new(page).render(&mut &mut *out)?;
+    Ok(Exit::Done)
+}
+
+/// Write completions for a shell. Errors: the output can not be written.
+pub fn completions(shell: Shell, out: &mut dyn Write) -> Result<Exit, Failure> {
+    // Through memory, because the generator panics when a pipe closes.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "dnsbld", &mut script);
+    out.write_all(&script)?;
+    Ok(Exit::Done)
+}

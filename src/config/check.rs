@@ -1,0 +1,88 @@
+//! What only the whole of the settings tells: names that meet, bounds that cross, sections that miss something.
+
+use std::collections::HashMap;
+
+use super::place::{Map, Step};
+use super::{Settings, SettingsError, Zone};
+use crate::diag::{Diagnostic, Severity};
+use crate::wire::name::Name;
+
+/// Check settings as a whole, note where each zone stands, and collect warnings. Errors: the first thing that can not be.
+pub(super) fn settings(settings: &mut Settings, map: &Map<'_>) -> Result<(), SettingsError> {
+    listeners(settings, map)?;
+    let mut seen = HashMap::new();
+    for (at, zone) in settings.zones.iter_mut().enumerate() {
+        let path = [Step::Key("zone"), Step::Index(at), Step::Key("name")];
+        if zone.name == Name::root() {
+            let message = "`name` is missing in [[zone]]; add one, such as name = \"bl.example.org\"";
+            return Err(map.fault(&path, message.to_owned()));
+        }
+        zone.place = map.position(&path);
+        if let Some(first) = seen.insert(zone.name.clone(), zone.place.0) {
+            let message = format!(
+                "zone `{}` is named twice, first in line {first}; put all its datasets into one [[zone]]",
+                zone.name
+            );
+            return Err(map.fault(&path, message));
+        }
+        whole_zone(zone, at, map)?;
+    }
+    if settings.zones.is_empty() {
+        settings.warnings.push(Diagnostic {
+            severity: Severity::Warning,
+            file: settings.file.clone(),
+            line: 0,
+            column: 0,
+            message: "no [[zone]] is given, so every query will be refused".to_owned(),
+            hint: "add a [[zone]] with name and datasets".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// HTTP and DNS over TCP can not share an address.
+fn listeners(settings: &Settings, map: &Map<'_>) -> Result<(), SettingsError> {
+    let http = settings.http.listen;
+    if settings.http.enabled && http.port() != 0 && settings.dns.listen.contains(&http) {
+        let message = format!("`listen` in [http] is {http}, which [dns] takes for TCP; give it another port");
+        // Where [http] only has its default, [dns] is what can be seen.
+        let section = if map.position(&[Step::Key("http")]) == (0, 0) { "dns" } else { "http" };
+        return Err(map.fault(&[Step::Key(section), Step::Key("listen")], message));
+    }
+    Ok(())
+}
+
+/// One zone: its datasets and its TTLs.
+fn whole_zone(zone: &Zone, at: usize, map: &Map<'_>) -> Result<(), SettingsError> {
+    let (name, here) = (&zone.name, [Step::Key("zone"), Step::Index(at)]);
+    let under = |key| [here[0], here[1], Step::Key(key)];
+    // A retired zone lists nothing, so it needs no data.
+    if zone.datasets.is_empty() && !zone.retired {
+        let message = format!(
+            "zone `{name}` has no `datasets`; add datasets = [{{ type = \"ip4set\", files = [\"bl.zone\"] }}], or retired = true"
+        );
+        return Err(map.fault(&under("datasets"), message));
+    }
+    for (index, dataset) in zone.datasets.iter().enumerate() {
+        if dataset.files.is_empty() {
+            let message = format!("the {} of zone `{name}` has no `files`; name at least one", dataset.kind);
+            let path = [here[0], here[1], Step::Key("datasets"), Step::Index(index), Step::Key("files")];
+            return Err(map.fault(&path, message));
+        }
+    }
+    let (ttl, min, max) = (zone.ttl, zone.ttl_min, zone.ttl_max);
+    if min > max {
+        let message = format!("`ttl-min` of zone `{name}` is {min} s, more than its `ttl-max` of {max} s");
+        return Err(map.fault(&under("ttl-min"), message));
+    }
+    if ttl < min || ttl > max {
+        let message =
+            format!("`ttl` of zone `{name}` is {ttl} s, outside of its `ttl-min` and `ttl-max`, {min}–{max} s");
+        return Err(map.fault(&under("ttl"), message));
+    }
+    if zone.retired && zone.retired_text.is_empty() {
+        let message = format!("`retired-text` of zone `{name}` is empty; say why the list has ended");
+        return Err(map.fault(&under("retired-text"), message));
+    }
+    Ok(())
+}

@@ -1,0 +1,333 @@
+//! TCP on the addresses that UDP has: listening, admitting and stopping (RFC 7766, RFC 9210).
+//!
+//! What happens on one connection stands in `connection`; it serves any stream of octets, so encrypted ones too.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+
+use super::answer::{Answer, Policy, Transport, handle};
+pub use super::connection::{Closed, serve_stream};
+use super::limits::{ConnectionCaps, ConnectionLimits, Permit};
+use super::listen::{ListenError, stream_listener};
+use super::seldom::Seldom;
+use crate::stats::{Block, Registry};
+use crate::zone::Reader;
+
+/// Pause after a failed accept: no descriptors or memory left, which only time can mend.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long `shutdown` waits for answers under way before it cuts connections off.
+const DRAIN_MAX: Duration = Duration::from_secs(2);
+
+/// Limits on connections; they keep slow, idle and greedy clients from crowding out the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamOptions {
+    /// Longest wait for the next query, ms, and longest time from a query's first octet to its last. Ten seconds
+    /// are in the range that RFC 9210 section 4.3 suggests; a resolver that wants longer opens a new connection.
+    pub idle_ms_max: u64,
+    /// The same when more than three quarters of `connections_max` are taken.
+    pub idle_busy_ms_max: u64,
+    /// Longest time for a client to take its answers, ms.
+    pub write_ms_max: u64,
+    /// Longest life of a connection, ms; a client that needs more opens a new one, and an overload or an old
+    /// snapshot's policy can not last for ever.
+    pub lifetime_ms_max: u64,
+    /// Most queries on a connection, for the same reason.
+    pub queries_per_connection_max: u64,
+    /// Connections in all. Each takes a descriptor and, when busy, up to some 200 KiB; most take 2 KiB.
+    pub connections_max: usize,
+    /// Connections of one IPv4 address or IPv6 /64: a resolver needs one or two, a shared address some more.
+    pub connections_per_host_max: usize,
+    /// Connections of one IPv4 /24 or IPv6 /48: no network may take more than an eighth of all.
+    pub connections_per_net_max: usize,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self {
+            idle_ms_max: 10_000,
+            idle_busy_ms_max: 2_000,
+            write_ms_max: 5_000,
+            lifetime_ms_max: 600_000,
+            queries_per_connection_max: 100_000,
+            connections_max: 1024,
+            connections_per_host_max: 32,
+            connections_per_net_max: 128,
+        }
+    }
+}
+
+/// What became of connections.
+///
+/// `accepted_total` is the sum of `open` and all that begin with `closed`.
+#[derive(Debug, Default)]
+pub struct StreamCounters {
+    /// Open now.
+    pub open: AtomicU64,
+    /// Accepted from the system, those closed at once included.
+    pub accepted_total: AtomicU64,
+    /// Closed at once because of a cap on connections.
+    pub closed_by_limit_total: AtomicU64,
+    /// Closed because the client was silent, or too slow with a query or in taking its answers.
+    pub closed_idle_total: AtomicU64,
+    /// Closed because the connection failed, the client sent what is no query, or a defect of ours.
+    pub closed_error_total: AtomicU64,
+    /// Closed by the client, at the end of the connection's life, or on shutdown.
+    pub closed_orderly_total: AtomicU64,
+}
+
+/// What all connections of one transport share.
+#[derive(Debug)]
+pub struct StreamShared {
+    /// Limits on each.
+    pub(super) options: StreamOptions,
+    /// Limits on all together.
+    pub(super) limits: Arc<ConnectionLimits>,
+    /// What answers a query.
+    pub(super) answer: Answer,
+    /// How queries come.
+    pub(super) transport: Transport,
+    /// Where snapshots come from.
+    pub(super) reader: Reader,
+    /// Where the policy comes from.
+    pub(super) policy: Arc<ArcSwap<Policy>>,
+    /// Counters of queries.
+    pub(super) block: Arc<Block>,
+    /// Counters of connections.
+    counters: Arc<StreamCounters>,
+    /// Queries so far, so that record sets rotate.
+    pub(super) rotation: AtomicU32,
+    /// Changes, or closes, when all are to stop.
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+/// Bound listeners, not yet served; clients wait in the kernel.
+#[derive(Debug)]
+pub struct StreamServer {
+    /// How to serve.
+    options: StreamOptions,
+    /// A listener for each address, with the address as bound.
+    listeners: Vec<(SocketAddr, TcpListener)>,
+}
+
+impl StreamServer {
+    /// Listen on every address; needs the privilege for low ports, `start` does not.
+    ///
+    /// Give the addresses that UDP got, so that both have the same ports.
+    ///
+    /// # Errors
+    ///
+    /// The first address that can not be had.
+    pub fn bind(addresses: &[SocketAddr], options: StreamOptions) -> Result<Self, ListenError> {
+        let listen = |&address: &SocketAddr| {
+            let listener = stream_listener(address)?;
+            Ok((listener.local_addr().unwrap_or(address), listener))
+        };
+        Ok(Self { options, listeners: addresses.iter().map(listen).collect::<Result<_, _>>()? })
+    }
+
+    /// The addresses with their true ports, in the order given.
+    pub fn local_addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().map(|(address, _)| *address).collect()
+    }
+
+    /// Accept connections on `runtime`.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime can not take a listener over.
+    pub fn start(
+        self,
+        runtime: &Handle,
+        reader: Reader,
+        policy: Arc<ArcSwap<Policy>>,
+        registry: &Registry,
+    ) -> Result<Streams, ListenError> {
+        self.start_with(handle, runtime, reader, policy, registry)
+    }
+
+    /// Accept connections, with another answer function.
+    fn start_with(
+        self,
+        answer: Answer,
+        runtime: &Handle,
+        reader: Reader,
+        policy: Arc<ArcSwap<Policy>>,
+        registry: &Registry,
+    ) -> Result<Streams, ListenError> {
+        let caps = ConnectionCaps {
+            total: self.options.connections_max,
+            host: self.options.connections_per_host_max,
+            net: self.options.connections_per_net_max,
+        };
+        let (stop, stopped) = watch::channel(false);
+        let counters = Arc::<StreamCounters>::default();
+        let shared = Arc::new(StreamShared {
+            options: self.options,
+            limits: ConnectionLimits::new(caps),
+            answer,
+            transport: Transport::Tcp,
+            reader,
+            policy,
+            block: registry.block(Transport::Tcp),
+            counters: Arc::clone(&counters),
+            rotation: AtomicU32::new(0),
+            stop: stopped,
+        });
+        // tokio wants to know which runtime a listener belongs to.
+        let _inside = runtime.enter();
+        let mut accepting = Vec::new();
+        for (address, listener) in self.listeners {
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| ListenError::Other {
+                address,
+                protocol: "TCP",
+                error,
+            })?;
+            accepting.push(runtime.spawn(accept(listener, address, Arc::clone(&shared))));
+        }
+        Ok(Streams { stop, accepting, counters })
+    }
+}
+
+/// The running listeners. Dropping it stops them too, but waits for nothing.
+#[derive(Debug)]
+pub struct Streams {
+    /// Tells all to stop.
+    stop: watch::Sender<bool>,
+    /// A task for each listener.
+    accepting: Vec<JoinHandle<()>>,
+    /// Counters of connections.
+    counters: Arc<StreamCounters>,
+}
+
+impl Streams {
+    /// The counters of connections, for metrics.
+    pub fn counters(&self) -> Arc<StreamCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Stop listening, finish answers under way, close all connections; two seconds at most.
+    pub async fn shutdown(self) {
+        // No receiver is left when all tasks have ended already, which is as well.
+        let _ = self.stop.send(true);
+        for task in self.accepting {
+            if let Err(error) = task.await {
+                tracing::error!("a TCP listener had died: {error}");
+            }
+        }
+    }
+}
+
+/// Accept connections on one listener until told to stop.
+async fn accept(listener: tokio::net::TcpListener, address: SocketAddr, shared: Arc<StreamShared>) {
+    let mut stop = shared.stop.clone();
+    let mut connections = JoinSet::new();
+    let (mut errors, mut panics) = (Seldom::default(), Seldom::default());
+    loop {
+        tokio::select! {
+            biased;
+            _ = stop.changed() => break,
+            Some(done) = connections.join_next() => report(&done, address, &mut panics, &shared),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    if let Some(open) = OpenConnection::admit(peer, &shared) {
+                        connections.spawn(open.serve(stream, peer, Arc::clone(&shared)));
+                    }
+                }
+                Err(error) => {
+                    // A client that went before it was accepted is no trouble of ours.
+                    if error.kind() == std::io::ErrorKind::ConnectionAborted {
+                        continue;
+                    }
+                    if let Some(times) = errors.happened(Instant::now()) {
+                        tracing::error!("can not accept on {address} ({times} times since last told): {error}");
+                    }
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    let drained = timeout(DRAIN_MAX, async {
+        while let Some(done) = connections.join_next().await {
+            report(&done, address, &mut panics, &shared);
+        }
+    });
+    if drained.await.is_err() {
+        // Those that are left have had their time; dropping the set cuts them off.
+        tracing::info!("{} TCP connections to {address} cut off", connections.len());
+    }
+}
+
+/// A connection has ended: count a panic, and say so now and then.
+fn report(done: &Result<(), JoinError>, address: SocketAddr, panics: &mut Seldom, shared: &StreamShared) {
+    let Err(error) = done else { return };
+    if !error.is_panic() {
+        return;
+    }
+    shared.block.panicked.fetch_add(1, Relaxed);
+    if let Some(times) = panics.happened(Instant::now()) {
+        tracing::error!(
+            "answering over TCP on {address} panicked ({times} times since last told), please report this: {error}"
+        );
+    }
+}
+
+/// An admitted connection; counted as open as long as this lives.
+#[derive(Debug)]
+struct OpenConnection {
+    /// Its place among all.
+    _permit: Permit,
+    /// Where it is counted.
+    counters: Arc<StreamCounters>,
+    /// How it ended; an error when nothing else is known, as after a panic.
+    closed: Closed,
+}
+
+impl OpenConnection {
+    /// Count an accepted connection, and admit it unless a cap forbids it.
+    fn admit(peer: SocketAddr, shared: &StreamShared) -> Option<Self> {
+        let counters = &shared.counters;
+        counters.accepted_total.fetch_add(1, Relaxed);
+        match shared.limits.admit(peer.ip()) {
+            Ok(permit) => {
+                counters.open.fetch_add(1, Relaxed);
+                Some(Self { _permit: permit, counters: Arc::clone(counters), closed: Closed::Error })
+            }
+            Err(_) => {
+                counters.closed_by_limit_total.fetch_add(1, Relaxed);
+                None
+            }
+        }
+    }
+
+    /// Serve it to its end.
+    async fn serve(mut self, stream: tokio::net::TcpStream, peer: SocketAddr, shared: Arc<StreamShared>) {
+        // Answers are written whole, so waiting for more to send along (Nagle) would only delay them.
+        let _ = stream.set_nodelay(true);
+        self.closed = serve_stream(stream, peer, &shared).await;
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.counters.open.fetch_sub(1, Relaxed);
+        let total = match self.closed {
+            Closed::Orderly => &self.counters.closed_orderly_total,
+            Closed::Idle => &self.counters.closed_idle_total,
+            Closed::Error => &self.counters.closed_error_total,
+        };
+        total.fetch_add(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

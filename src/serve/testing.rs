@@ -1,0 +1,33 @@
+//! An answer function for tests of the ways in and out: the message's first octet says what to do.
+
+use super::answer::{Context, Dropped, Listed, Note, Outcome};
+use crate::zone::Snapshot;
+
+/// Octets of the answer to a message that begins with `#`.
+pub(super) const BIG_OCTETS: usize = 60_000;
+
+/// `-` is dropped by policy, `?` is garbage, `!` panics, `#` gets [`BIG_OCTETS`]; all else comes back in upper case,
+/// with the client's address in place of `@`.
+pub(super) fn echo(buf: &mut [u8], len: usize, context: &Context<'_>, _: &Snapshot) -> Outcome {
+    let note = Note { zone_slot: 0, qtype: 1, rcode: 0, listed: Listed::NotAsked, truncated: false };
+    let len = match buf[..len].first() {
+        None => return Outcome::Drop(Dropped::Short),
+        Some(b'-') => return Outcome::Drop(Dropped::Policy),
+        Some(b'?') => return Outcome::Drop(Dropped::Short),
+        Some(b'!') => panic!("told to"),
+        Some(b'#') => {
+            buf[..BIG_OCTETS].fill(b'B');
+            BIG_OCTETS
+        }
+        Some(b'@') => {
+            let client = context.client.to_string();
+            buf[..client.len()].copy_from_slice(client.as_bytes());
+            client.len()
+        }
+        Some(_) => {
+            buf[..len].make_ascii_uppercase();
+            len
+        }
+    };
+    Outcome::Reply { len, note }
+}

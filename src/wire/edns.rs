@@ -1,0 +1,56 @@
+//! EDNS (RFC 6891): what a query's OPT record says.
+
+/// Option: name server identifier (RFC 5001).
+pub const OPTION_NSID: u16 = 3;
+/// Option: cookie (RFC 7873).
+pub const OPTION_COOKIE: u16 = 10;
+/// Option: extended error (RFC 8914).
+pub const OPTION_EDE: u16 = 15;
+/// Octets of an OPT record without options: root, type, class, TTL, length.
+pub const OPT_LEN: usize = 11;
+
+/// What a query's OPT record says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Edns {
+    /// Largest datagram that the client takes, octets; below 512 means 512.
+    pub udp_size: u16,
+    /// Version; 0 is the only one there is.
+    pub version: u8,
+    /// DNSSEC OK (RFC 3225).
+    pub dnssec_ok: bool,
+    /// The client asks for the server's identifier.
+    pub nsid: bool,
+}
+
+/// An option that is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadOption {
+    /// Its length goes past the record's data.
+    Overrun,
+    /// A cookie of a length that no cookie has (RFC 7873 section 5.2.2).
+    Cookie,
+}
+
+impl Edns {
+    /// From the class, TTL and data of an OPT record.
+    pub fn read(class: u16, ttl: u32, mut data: &[u8]) -> (Self, Result<(), BadOption>) {
+        let [_, version, flags, _] = ttl.to_be_bytes();
+        let mut edns = Self { udp_size: class, version, dnssec_ok: flags & 0x80 != 0, nsid: false };
+        while !data.is_empty() {
+            let [code_high, code_low, len_high, len_low, rest @ ..] = data else {
+                return (edns, Err(BadOption::Overrun));
+            };
+            let len = usize::from(u16::from_be_bytes([*len_high, *len_low]));
+            if len > rest.len() {
+                return (edns, Err(BadOption::Overrun));
+            }
+            match u16::from_be_bytes([*code_high, *code_low]) {
+                OPTION_NSID => edns.nsid = true,
+                OPTION_COOKIE if len != 8 && !(16..=40).contains(&len) => return (edns, Err(BadOption::Cookie)),
+                _ => {}
+            }
+            data = &rest[len..];
+        }
+        (edns, Ok(()))
+    }
+}

@@ -1,0 +1,153 @@
+//! A message from a client: what it asks, or why it asks nothing.
+
+use super::edns::{BadOption, Edns};
+use super::name::QueryName;
+use super::{HEADER_LEN, rcode, rtype};
+
+/// QR, in the header's third octet (RFC 1035 section 4.1.1).
+const QR: u8 = 0x80;
+/// The opcode's bits there.
+const OPCODE_BITS: u8 = 0x78;
+
+/// One well-formed question.
+#[derive(Clone, Copy, Debug)]
+pub struct Query {
+    /// The name asked for, lower case.
+    pub name: QueryName,
+    /// Type, host order.
+    pub qtype: u16,
+    /// Class, host order.
+    pub qclass: u16,
+    /// Where the question ends in the message.
+    pub question_end: usize,
+    /// EDNS, if the client speaks it.
+    pub edns: Option<Edns>,
+}
+
+/// What a message is.
+#[derive(Clone, Copy, Debug)]
+pub enum Message {
+    /// A question to answer.
+    Query(Query),
+    /// A message to answer with an error.
+    Error(ErrorReply),
+    /// Shorter than a header.
+    Short,
+    /// A response.
+    Response,
+}
+
+/// How to answer a message that is no query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorReply {
+    /// The response code.
+    pub rcode: u16,
+    /// Where the question to be sent back ends; [`HEADER_LEN`] sends none.
+    pub question_end: usize,
+    /// Type in the question, 0 if none could be read.
+    pub qtype: u16,
+    /// EDNS, if it is to be answered with EDNS.
+    pub edns: Option<Edns>,
+}
+
+/// Two octets in network order.
+#[inline]
+fn u16_at(message: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]))
+}
+
+/// The octet after the name at `at`, compressed or not.
+fn skip_name(message: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match *message.get(at)? {
+            0 => return Some(at + 1),
+            len @ 1..=63 => at += usize::from(len) + 1,
+            0xc0.. => return (at + 2 <= message.len()).then_some(at + 2),
+            _ => return None,
+        }
+    }
+}
+
+/// What is wrong behind the question.
+enum BadRecords {
+    /// A record is cut off, or there are two OPT records, or one that does not belong to the root.
+    Records,
+    /// An option of the OPT record is broken.
+    Option(Edns, BadOption),
+}
+
+/// Look through the records behind the question for an OPT record.
+fn find_edns(message: &[u8], mut at: usize) -> Result<Option<Edns>, BadRecords> {
+    let count = |n: usize| usize::from(u16_at(message, 6 + 2 * n).unwrap_or(0));
+    let additional_from = count(0) + count(1);
+    let records = additional_from + count(2);
+    let mut found = None;
+    for n in 0..records {
+        let owner = at;
+        let end = skip_name(message, at).ok_or(BadRecords::Records)?;
+        let head = message.get(end..end + 10).ok_or(BadRecords::Records)?;
+        let data_len = usize::from(u16::from_be_bytes([head[8], head[9]]));
+        let data = message.get(end + 10..end + 10 + data_len).ok_or(BadRecords::Records)?;
+        at = end + 10 + data_len;
+        if u16::from_be_bytes([head[0], head[1]]) != rtype::OPT || n < additional_from {
+            continue;
+        }
+        if found.is_some() || message[owner] != 0 {
+            return Err(BadRecords::Records);
+        }
+        let class = u16::from_be_bytes([head[2], head[3]]);
+        let ttl = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
+        let (edns, options) = Edns::read(class, ttl, data);
+        if let Err(bad) = options {
+            return Err(BadRecords::Option(edns, bad));
+        }
+        found = Some(edns);
+    }
+    Ok(found)
+}
+
+impl Message {
+    /// Read a message.
+    #[inline]
+    pub fn read(message: &[u8]) -> Self {
+        if message.len() < HEADER_LEN {
+            return Self::Short;
+        }
+        if message[2] & QR != 0 {
+            return Self::Response;
+        }
+        let opcode = message[2] & OPCODE_BITS;
+        let question = if u16_at(message, 4) == Some(1) { Self::question(message) } else { None };
+        let error = |rcode, edns| {
+            let (question_end, qtype) = question.as_ref().map_or((HEADER_LEN, 0), |q| (q.question_end, q.qtype));
+            Self::Error(ErrorReply { rcode, question_end, qtype, edns })
+        };
+        let Some(mut query) = question else {
+            return error(if opcode == 0 { rcode::FORMERR } else { rcode::NOTIMP }, None);
+        };
+        let edns = if message[6..HEADER_LEN] == [0; 6] { Ok(None) } else { find_edns(message, query.question_end) };
+        match (opcode, edns) {
+            (0, Ok(edns)) => {
+                query.edns = edns;
+                if edns.is_some_and(|edns| edns.version > 0) {
+                    return error(rcode::BADVERS, edns);
+                }
+                Self::Query(query)
+            }
+            (0, Err(BadRecords::Option(edns, BadOption::Cookie))) => error(rcode::FORMERR, Some(edns)),
+            (0, Err(_)) => error(rcode::FORMERR, None),
+            // NOTIFY (RFC 1996): nobody is our primary.
+            (0x20, Ok(edns)) => error(rcode::REFUSED, edns),
+            (_, edns) => error(rcode::NOTIMP, edns.ok().flatten()),
+        }
+    }
+
+    /// The one question.
+    #[inline]
+    fn question(message: &[u8]) -> Option<Query> {
+        let (name, len) = QueryName::read(&message[HEADER_LEN..]).ok()?;
+        let at = HEADER_LEN + len;
+        let (qtype, qclass) = (u16_at(message, at)?, u16_at(message, at + 2)?);
+        Some(Query { name, qtype, qclass, question_end: at + 4, edns: None })
+    }
+}

@@ -1,0 +1,316 @@
+//! An answer, written behind the question in the same buffer.
+
+use super::edns::{Edns, OPT_LEN, OPTION_EDE, OPTION_NSID};
+use super::{HEADER_LEN, class, rtype};
+
+/// A name as it is written into answers of one zone: what stands before the zone's name, and whether that
+/// follows as a pointer into the question (RFC 1035 section 4.1.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetName {
+    /// Labels; without a pointer behind them the root's zero is the last octet.
+    octets: Box<[u8]>,
+    /// The zone's name follows.
+    in_zone: bool,
+}
+
+impl TargetName {
+    /// A name as seen from a zone (lower case).
+    pub fn new(name: &super::name::Name, zone: &super::name::Name) -> Self {
+        let wire = name.wire();
+        let ends_with_zone = wire.len() >= zone.wire().len() && {
+            let start = wire.len() - zone.wire().len();
+            let mut at = 0;
+            // The zone's name must begin at a label's border.
+            while at < start {
+                at += usize::from(wire[at]) + 1;
+            }
+            at == start && wire[start..].eq_ignore_ascii_case(zone.wire())
+        };
+        if ends_with_zone && zone.label_count() > 0 {
+            return Self { octets: wire[..wire.len() - zone.wire().len()].into(), in_zone: true };
+        }
+        Self { octets: wire.into(), in_zone: false }
+    }
+
+    /// Octets it takes.
+    fn len(&self) -> usize {
+        self.octets.len() + if self.in_zone { 2 } else { 0 }
+    }
+}
+
+/// The section that a record goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// Answer.
+    Answer = 1,
+    /// Authority.
+    Authority = 2,
+    /// Additional.
+    Additional = 3,
+}
+
+/// A piece of a record's data.
+#[derive(Clone, Copy, Debug)]
+pub enum Piece<'a> {
+    /// Octets as they are.
+    Octets(&'a [u8]),
+    /// A name.
+    Name(&'a TargetName),
+    /// A text, split into character-strings of up to 255 octets (RFC 1035 section 3.3.14).
+    Text(&'a [u8]),
+}
+
+impl Piece<'_> {
+    /// Octets it takes.
+    fn len(&self) -> usize {
+        match self {
+            Self::Octets(octets) => octets.len(),
+            Self::Name(name) => name.len(),
+            Self::Text(text) => text.len() + text.len().div_ceil(255).max(1),
+        }
+    }
+}
+
+/// There is no room for a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom;
+
+/// Writes an answer. The question, if any is kept, stands in the buffer already.
+#[derive(Debug)]
+pub struct Writer<'b> {
+    /// The whole buffer; the message is its beginning.
+    buf: &'b mut [u8],
+    /// Octets written.
+    at: usize,
+    /// Octets that records may take, the OPT record's kept free.
+    limit: usize,
+    /// Where the zone's name stands in the question.
+    zone_at: u16,
+    /// Records by section.
+    counts: [u16; 4],
+}
+
+impl<'b> Writer<'b> {
+    /// Begin behind `question_end`; the message may take `size` octets, of which `reserved` are for the OPT record.
+    pub fn new(buf: &'b mut [u8], question_end: usize, size: usize, reserved: usize) -> Self {
+        let limit = size.min(buf.len()).saturating_sub(reserved).max(question_end);
+        let questions = u16::from(question_end > HEADER_LEN);
+        Self { buf, at: question_end, limit, zone_at: HEADER_LEN as u16, counts: [questions, 0, 0, 0] }
+    }
+
+    /// Where in the name of the question the zone's begins, octets.
+    pub fn set_zone(&mut self, start: usize) {
+        self.zone_at = (HEADER_LEN + start) as u16;
+    }
+
+    /// Octets written.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// What was written from a position on.
+    pub fn written(&mut self, from: usize) -> &mut [u8] {
+        &mut self.buf[from..self.at]
+    }
+
+    /// Records written to a section.
+    pub fn count(&self, section: Section) -> u16 {
+        self.counts[section as usize]
+    }
+
+    /// Take back all records of a section, which must be the last one written to.
+    pub fn take_back(&mut self, section: Section, position: usize) {
+        self.at = position;
+        self.counts[section as usize] = 0;
+    }
+
+    /// Take back the last record of a section, which begins at a position.
+    pub fn drop_last(&mut self, section: Section, position: usize) {
+        self.at = position;
+        self.counts[section as usize] -= 1;
+    }
+
+    /// Write a text of class CH and TTL 0 owned by the name of the question.
+    pub fn chaos_text(&mut self, text: Piece<'_>) -> Result<(), NoRoom> {
+        let at = self.at;
+        self.record(Section::Answer, rtype::TXT, 0, &[text])?;
+        self.buf[at + 4..at + 6].copy_from_slice(&class::CH.to_be_bytes());
+        Ok(())
+    }
+
+    /// Write a record owned by the name of the question.
+    #[inline]
+    pub fn record(&mut self, section: Section, rtype: u16, ttl: u32, data: &[Piece<'_>]) -> Result<(), NoRoom> {
+        self.owned_record(section, None, rtype, ttl, data)
+    }
+
+    /// Write a record owned by the zone.
+    pub fn apex_record(&mut self, section: Section, rtype: u16, ttl: u32, data: &[Piece<'_>]) -> Result<(), NoRoom> {
+        const APEX: TargetNameRef<'static> = TargetNameRef { octets: &[], in_zone: true };
+        self.owned_record(section, Some(APEX), rtype, ttl, data)
+    }
+
+    /// Write a record owned by some name.
+    pub fn other_record(
+        &mut self,
+        section: Section,
+        owner: &TargetName,
+        rtype: u16,
+        ttl: u32,
+        data: &[Piece<'_>],
+    ) -> Result<(), NoRoom> {
+        let owner = TargetNameRef { octets: &owner.octets, in_zone: owner.in_zone };
+        self.owned_record(section, Some(owner), rtype, ttl, data)
+    }
+
+    /// Write a record.
+    #[inline]
+    fn owned_record(
+        &mut self,
+        section: Section,
+        owner: Option<TargetNameRef<'_>>,
+        rtype: u16,
+        ttl: u32,
+        data: &[Piece<'_>],
+    ) -> Result<(), NoRoom> {
+        let owner_len = owner.map_or(2, |owner| owner.octets.len() + if owner.in_zone { 2 } else { 0 });
+        let data_len: usize = data.iter().map(Piece::len).sum();
+        if self.at + owner_len + 10 + data_len > self.limit {
+            return Err(NoRoom);
+        }
+        match owner {
+            None => self.put(&(0xc000 | HEADER_LEN as u16).to_be_bytes()),
+            Some(owner) => self.put_name(owner),
+        }
+        let [t0, t1] = rtype.to_be_bytes();
+        let [c0, c1] = class::IN.to_be_bytes();
+        let [l0, l1, l2, l3] = ttl.to_be_bytes();
+        let [d0, d1] = (data_len as u16).to_be_bytes();
+        self.put(&[t0, t1, c0, c1, l0, l1, l2, l3, d0, d1]);
+        for piece in data {
+            match piece {
+                Piece::Octets(octets) => self.put(octets),
+                Piece::Name(name) => self.put_name(TargetNameRef { octets: &name.octets, in_zone: name.in_zone }),
+                Piece::Text(text) => self.put_text(text),
+            }
+        }
+        self.counts[section as usize] += 1;
+        Ok(())
+    }
+
+    /// Write octets; their room was checked.
+    #[inline]
+    fn put(&mut self, octets: &[u8]) {
+        self.buf[self.at..self.at + octets.len()].copy_from_slice(octets);
+        self.at += octets.len();
+    }
+
+    /// Write a name.
+    fn put_name(&mut self, name: TargetNameRef<'_>) {
+        self.put(name.octets);
+        if name.in_zone {
+            self.put(&(0xc000 | self.zone_at).to_be_bytes());
+        }
+    }
+
+    /// Write a text as character-strings.
+    fn put_text(&mut self, text: &[u8]) {
+        if text.is_empty() {
+            self.put(&[0]);
+        }
+        for string in text.chunks(255) {
+            self.put(&[string.len() as u8]);
+            self.put(string);
+        }
+    }
+
+    /// Write the OPT record into the room kept for it, then the header, and return the message's length.
+    ///
+    /// ID, opcode and RD stay as they are in the buffer; AA and TC are as told; the rest is cleared. CD is copied
+    /// (RFC 4035 section 3.1.6).
+    pub fn finish(mut self, head: Head, opt: Option<Opt<'_>>) -> usize {
+        if let Some(opt) = opt {
+            self.limit = self.buf.len();
+            self.put_opt(head.rcode, opt);
+        }
+        const OPCODE_AND_RD: u8 = 0x79;
+        const CD: u8 = 0x10;
+        self.buf[2] =
+            0x80 | self.buf[2] & OPCODE_AND_RD | u8::from(head.authoritative) << 2 | u8::from(head.truncated) << 1;
+        self.buf[3] = self.buf[3] & CD | (head.rcode & 0x0f) as u8;
+        for (n, count) in self.counts.iter().enumerate() {
+            self.buf[4 + 2 * n..6 + 2 * n].copy_from_slice(&count.to_be_bytes());
+        }
+        self.at
+    }
+
+    /// Write the OPT record.
+    fn put_opt(&mut self, rcode: u16, opt: Opt<'_>) {
+        let len = opt.len();
+        if self.at + len > self.buf.len() {
+            return;
+        }
+        self.put(&[0]);
+        self.put(&rtype::OPT.to_be_bytes());
+        self.put(&opt.udp_size.to_be_bytes());
+        self.put(&[(rcode >> 4) as u8, 0, u8::from(opt.dnssec_ok) << 7, 0]);
+        self.put(&((len - OPT_LEN) as u16).to_be_bytes());
+        if let Some(code) = opt.ede {
+            self.put(&OPTION_EDE.to_be_bytes());
+            self.put(&2u16.to_be_bytes());
+            self.put(&code.to_be_bytes());
+        }
+        if let Some(nsid) = opt.nsid {
+            self.put(&OPTION_NSID.to_be_bytes());
+            self.put(&(nsid.len() as u16).to_be_bytes());
+            self.put(nsid);
+        }
+        self.counts[Section::Additional as usize] += 1;
+    }
+}
+
+/// A borrowed [`TargetName`].
+#[derive(Clone, Copy)]
+struct TargetNameRef<'a> {
+    /// Labels.
+    octets: &'a [u8],
+    /// The zone's name follows.
+    in_zone: bool,
+}
+
+/// What the header says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Head {
+    /// Response code, extended bits included.
+    pub rcode: u16,
+    /// AA.
+    pub authoritative: bool,
+    /// TC.
+    pub truncated: bool,
+}
+
+/// What the OPT record says.
+#[derive(Clone, Copy, Debug)]
+pub struct Opt<'a> {
+    /// Size that we take, octets.
+    pub udp_size: u16,
+    /// DO, copied from the query.
+    pub dnssec_ok: bool,
+    /// Extended error.
+    pub ede: Option<u16>,
+    /// Identifier, if it was asked for.
+    pub nsid: Option<&'a [u8]>,
+}
+
+impl<'a> Opt<'a> {
+    /// The answer to a query's EDNS.
+    pub fn answer(edns: &Edns, udp_size: u16, ede: Option<u16>, server_id: Option<&'a str>) -> Self {
+        let nsid = if edns.nsid { server_id.map(str::as_bytes) } else { None };
+        Self { udp_size, dnssec_ok: edns.dnssec_ok, ede, nsid }
+    }
+
+    /// Octets of the record.
+    pub fn len(&self) -> usize {
+        OPT_LEN + if self.ede.is_some() { 6 } else { 0 } + self.nsid.map_or(0, |nsid| 4 + nsid.len())
+    }
+}
