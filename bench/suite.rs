@@ -205,6 +205,8 @@ pub fn snapshot(dataset: Dataset) -> Snapshot {
         ttl_min: 0,
         ttl_max: u32::MAX,
         make_apex: true,
+        retired: None,
+        wrong_kind: None,
     };
     let zone = Zone::build(settings, 1, 1, ZoneState::Ready, vec![Arc::new(dataset)]);
     Snapshot::new(vec![Arc::new(zone)], 1)
