@@ -206,7 +206,8 @@ fn dataset_status(data: &Data) -> DatasetStatus {
 /// Whether two zones of one name are answered alike from the same data.
 fn same_settings(a: &ZoneSettings, b: &ZoneSettings) -> bool {
     // Taken apart, so that a new setting can not be forgotten here.
-    let ZoneSettings { name, ns, mname, rname, ttl, negative_ttl, ttl_min, ttl_max, make_apex, retired, wrong_kind } = a;
+    let ZoneSettings { name, ns, mname, rname, ttl, negative_ttl, ttl_min, ttl_max, make_apex, retired, wrong_kind } =
+        a;
     *name == b.name
         && *ns == b.ns
         && *mname == b.mname
