@@ -1,5 +1,7 @@
 //! The wiring: settings in, each module's options out, and the operations of the command line.
 
+mod serve;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,6 +14,8 @@ use crate::check::{self, Report};
 use crate::cli::{CheckArgs, Cli};
 use crate::config::Settings;
 use crate::zonefile::{ReadOptions, Source};
+
+pub use serve::run as serve;
 
 /// How an operation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +37,6 @@ impl From<Exit> for ExitCode {
 
 /// Why an operation could not be done; `main` tells it.
 pub type Failure = Box<dyn std::error::Error>;
-
-/// Run what the settings name. Errors: settings or addresses that can not be used.
-pub fn serve(config: &Path) -> Result<Exit, Failure> {
-    let _ = config;
-    Err("serve is not built yet".into())
-}
 
 /// Look one address or name up in the files. Errors: settings or files that can not be used.
 pub fn query(

@@ -267,6 +267,9 @@ pub struct Zone {
     /// TXT at the apex of a retired zone.
     #[serde(deserialize_with = "values::text")]
     pub retired_text: String,
+    /// Code for a complete address asked of a zone without address datasets; `None` for NXDOMAIN.
+    #[serde(deserialize_with = "values::code")]
+    pub wrong_kind: Option<Ipv4Addr>,
 }
 
 impl Default for Zone {
@@ -291,6 +294,7 @@ impl Default for Zone {
             on_expire: OnExpire::Keep,
             retired: false,
             retired_text: "This list has ended and lists nothing. Please stop using it.".to_owned(),
+            wrong_kind: None,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! operator's words what was expected; the key and the position are added by `place`.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -283,6 +283,18 @@ fn read_text(value: Scalar) -> Result<String, String> {
 /// A text that fits one TXT string; the empty one switches off.
 pub(super) fn optional_text<'de, D: Deserializer<'de>>(source: D) -> Result<Option<String>, D::Error> {
     one(source, |value| read_text(value).map(|text| Some(text).filter(|text| !text.is_empty())))
+}
+
+/// A code that is answered, within 127.0.0.0/8 (RFC 5782 section 2.1); empty for none.
+pub(super) fn code<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Ipv4Addr>, D::Error> {
+    one(source, |value| match &value {
+        Scalar::Text(text) if text.is_empty() => Ok(None),
+        Scalar::Text(text) => match text.parse::<Ipv4Addr>() {
+            Ok(code) if code.is_loopback() => Ok(Some(code)),
+            _ => value.wrong("an address in 127.0.0.0/8, such as \"127.0.1.255\", or \"\" for none"),
+        },
+        _ => value.wrong("an address in 127.0.0.0/8, such as \"127.0.1.255\", or \"\" for none"),
+    })
 }
 
 /// A text that fits one TXT string.

@@ -179,6 +179,24 @@ impl Builder {
         Ok(())
     }
 
+    /// Add an IPv4 address under the default value in force; `false` if it must go the long way, through
+    /// [`Builder::add`].
+    #[inline]
+    pub fn add_host(&mut self, address: u32) -> bool {
+        let id = match (self.default_id, self.one_value()) {
+            (_, true) => FIRST,
+            (Some(id), false) => id,
+            (None, false) => return false,
+        };
+        match &mut self.data {
+            DataBuilder::Ip4Set(set) => set.push(address, address, id),
+            DataBuilder::Ip4Trie(trie) => trie.push(address, 32, id),
+            _ => return false,
+        }
+        self.entries += 1;
+        true
+    }
+
     /// Add a record to a `generic` dataset.
     pub fn add_record(&mut self, record: &Record<'_>) -> Result<(), AddError> {
         match &mut self.data {

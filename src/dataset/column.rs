@@ -33,6 +33,11 @@ impl Column {
         }
     }
 
+    /// Whether it has no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The number in a row; 0 past the end.
     #[inline]
     pub fn get(&self, row: usize) -> u32 {
@@ -59,7 +64,7 @@ impl Column {
     /// Add a row that the present width can not hold.
     #[cold]
     fn push_wider(&mut self, number: u32) {
-        if self.len() == 0 {
+        if self.is_empty() {
             *self = Self::Same(number, 1);
             return;
         }

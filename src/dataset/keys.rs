@@ -105,11 +105,6 @@ impl<K: Bits> Keys<K> {
         Self { keys, base, shift, index: index.into_boxed_slice() }
     }
 
-    /// Keys.
-    pub fn len(&self) -> usize {
-        self.keys.len()
-    }
-
     /// Number of keys that are at most `key`: one past the row of its predecessor.
     #[inline]
     pub fn rank(&self, key: K) -> usize {

@@ -40,6 +40,7 @@ fn fixture() -> (Arc<Registry>, Arc<Status>, Arc<Shared>) {
 /// A zone of which nothing was heard yet.
 fn zone(name: &str, state: ZoneState) -> ZoneStatus {
     ZoneStatus {
+        stale: false,
         name: name.to_owned(),
         state,
         serial: 0,

@@ -159,7 +159,7 @@ pub fn answer(query: &Query, context: &Context<'_>, snapshot: &Snapshot, buf: &m
         }
         (Transport::Tcp, _) => u16::MAX,
     };
-    let reserved = query.edns.map_or(0, |edns| opt(&edns, context, None).len());
+    let reserved = query.edns.map_or(0, |edns| opt(&edns, context, None).octets());
     let writer = Writer::new(buf, query.question_end, size.into(), reserved);
     let mut reply = Reply { query, context, writer, head: Head::default(), ede: None };
     let (zone_slot, listed) = match query.qclass {

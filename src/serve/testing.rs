@@ -1,7 +1,17 @@
 //! An answer function for tests of the ways in and out: the message's first octet says what to do.
 
 use super::answer::{Context, Dropped, Listed, Note, Outcome};
+use crate::stats::{Block, NO_ZONE, ZoneTotals};
 use crate::zone::Snapshot;
+
+/// Answers of type A with NOERROR that a block counted outside all zones.
+pub(super) fn answers_of(block: &Block) -> u64 {
+    let mut totals = ZoneTotals::default();
+    if let Some(zone) = block.zone(NO_ZONE) {
+        zone.add_to(&mut totals);
+    }
+    totals.answers[0][0]
+}
 
 /// Octets of the answer to a message that begins with `#`.
 pub(super) const BIG_OCTETS: usize = 60_000;

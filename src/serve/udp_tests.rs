@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::net::IpAddr;
 
-use super::super::testing::echo;
+use super::super::testing::{answers_of, echo};
 use super::*;
 use crate::zone::Publisher;
 
@@ -47,7 +47,7 @@ fn hear(client: &UdpSocket) -> String {
 /// Answers and silences counted by all blocks.
 fn counted(registry: &Registry) -> (Vec<u64>, [u64; 4]) {
     let (blocks, _) = registry.read();
-    let answers = blocks.iter().map(|block| block.zones[0].answers[0][0].load(Relaxed)).collect();
+    let answers = blocks.iter().map(|block| answers_of(block)).collect();
     let dropped = std::array::from_fn(|why| blocks.iter().map(|block| block.dropped[why].load(Relaxed)).sum());
     (answers, dropped)
 }

@@ -289,7 +289,9 @@ mod tests {
     #[test]
     fn names_in_questions_are_checked() {
         let longest = format!("{0}.{0}.{0}.{1}", "x".repeat(63), "x".repeat(61)).parse::<Name>().unwrap();
-        let cases: [(&[u8], Option<(usize, usize)>); 8] = [
+        /// Wire form, and the labels and octets read from it.
+        type Case<'a> = (&'a [u8], Option<(usize, usize)>);
+        let cases: [Case<'_>; 8] = [
             (b"\0", Some((0, 1))),
             (b"\x01a\x02BC\0rest", Some((2, 6))),
             (longest.wire(), Some((4, 255))),

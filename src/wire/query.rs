@@ -24,7 +24,8 @@ pub struct Query {
     pub edns: Option<Edns>,
 }
 
-/// What a message is.
+/// What a message is. The query is large and stays on the stack: a box would be an allocation for each.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug)]
 pub enum Message {
     /// A question to answer.

@@ -246,7 +246,7 @@ impl<'b> Writer<'b> {
 
     /// Write the OPT record.
     fn put_opt(&mut self, rcode: u16, opt: Opt<'_>) {
-        let len = opt.len();
+        let len = opt.octets();
         if self.at + len > self.buf.len() {
             return;
         }
@@ -310,7 +310,7 @@ impl<'a> Opt<'a> {
     }
 
     /// Octets of the record.
-    pub fn len(&self) -> usize {
+    pub fn octets(&self) -> usize {
         OPT_LEN + if self.ede.is_some() { 6 } else { 0 } + self.nsid.map_or(0, |nsid| 4 + nsid.len())
     }
 }

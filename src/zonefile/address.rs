@@ -107,6 +107,34 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// The address on a line that consists of one complete IPv4 address in its plain form; any other line is read by
+/// [`ip4`], at five times the cost.
+#[inline]
+pub fn plain_ip4(line: &[u8]) -> Option<u32> {
+    // "255.255.255.255" is the longest.
+    if line.len() > 15 {
+        return None;
+    }
+    let (mut address, mut octet, mut digits, mut dots) = (0u32, 0u32, 0u32, 0u32);
+    for &character in line {
+        let digit = character.wrapping_sub(b'0');
+        if digit <= 9 {
+            octet = octet * 10 + u32::from(digit);
+            digits += 1;
+        } else if character == b'.' && octet <= 255 && digits.wrapping_sub(1) < 3 {
+            address = address << 8 | octet;
+            (octet, digits) = (0, 0);
+            dots += 1;
+        } else {
+            return None;
+        }
+        if digits > 3 {
+            return None;
+        }
+    }
+    (dots == 3 && octet <= 255 && digits > 0).then_some(address << 8 | octet)
+}
+
 /// An IPv4 prefix or range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ip4Key {
@@ -364,6 +392,37 @@ mod tests {
         assert_eq!(read4("1.2.3.4-1.2.3.9", Ip4Forms::Trie), Err(7));
         assert_eq!(read4("1.2.3.4", Ip4Forms::Hosts).as_deref(), Ok("1.2.3.4/32"));
         assert_eq!(read4("1.2.3.4/32", Ip4Forms::Hosts), Err(7));
+    }
+
+    #[test]
+    fn the_short_way_agrees_with_the_long_one() {
+        for text in [
+            "1.2.3.4",
+            "0.0.0.0",
+            "255.255.255.255",
+            "010.011.012.013",
+            "0001.2.3.4",
+            "1.2.3.256",
+            "999.2.3.4",
+            "1.2.3",
+            "1.2.3.",
+            ".1.2.3",
+            "1..2.3",
+            "1.2.3.4.5",
+            "1.2.3.4 ",
+            "1.2.3.4:5",
+            "1.2.3.4/8",
+            "",
+            "1",
+            "1234567890",
+            "a.b.c.d",
+        ] {
+            let long = read4(text, Ip4Forms::Hosts).ok().filter(|_| !text.ends_with(' ') && !text.contains(':'));
+            let short = plain_ip4(text.as_bytes()).map(|address| format!("{}/32", Ipv4Addr::from(address)));
+            // The short way may leave a rare form to the long one, never the reverse.
+            assert!(short.is_none() || short == long, "{text}: {short:?} {long:?}");
+            assert_eq!(short.is_some(), long.is_some() && !text.starts_with("000"), "{text}");
+        }
     }
 
     #[test]

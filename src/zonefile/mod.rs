@@ -156,7 +156,7 @@ enum Target {
     /// A `combined` one.
     Sections {
         /// What stands before the first section.
-        common: Header,
+        common: Box<Header>,
         /// The sections and their names.
         parts: Vec<(Vec<Name>, Builder)>,
         /// The line belongs to the last section, rather than before the first one of its file.
@@ -170,7 +170,7 @@ impl Reader {
     /// A reader with nothing read.
     fn new(source: &Source, now: i64) -> Self {
         let target = if source.kind == Kind::Combined {
-            Target::Sections { common: Header::default(), parts: Vec::new(), inside: false, later_file: false }
+            Target::Sections { common: Box::default(), parts: Vec::new(), inside: false, later_file: false }
         } else {
             Target::One(Box::new(Builder::new(source.kind)))
         };
@@ -221,6 +221,13 @@ impl Reader {
     /// Read a line.
     #[inline]
     fn line(&mut self, line: &[u8]) -> Result<Step, Fault> {
+        // Nearly all lines of the large lists are an address and nothing else.
+        if let Target::One(builder) = &mut self.target
+            && let Some(address) = address::plain_ip4(line)
+            && builder.add_host(address)
+        {
+            return Ok(Step::Done);
+        }
         let mut scan = Scan::new(line, 0);
         scan.skip_blanks();
         match scan.peek() {
@@ -267,7 +274,7 @@ impl Reader {
         let header = match &mut self.target {
             Target::One(builder) => builder.header_mut(),
             Target::Sections { parts, inside: true, common, .. } => {
-                parts.last_mut().map_or(common, |(_, builder)| builder.header_mut())
+                parts.last_mut().map_or(&mut **common, |(_, builder)| builder.header_mut())
             }
             Target::Sections { common, .. } => common,
         };
@@ -330,7 +337,7 @@ impl Reader {
                     .into_iter()
                     .map(|(names, builder)| Part { names, dataset: builder.freeze(duplicate) })
                     .collect();
-                Dataset::combined(common, parts)
+                Dataset::combined(*common, parts)
             }
         }
     }

@@ -221,6 +221,8 @@ fn zone(name: &'static str, files: &'static [&'static str]) -> ZoneText {
 /// Settings of a zone.
 fn settings(name: &str, ttl: u32) -> ZoneSettings {
     ZoneSettings {
+        retired: None,
+        wrong_kind: None,
         name: name.parse().unwrap(),
         ns: Vec::new(),
         mname: None,

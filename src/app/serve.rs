@@ -1,0 +1,422 @@
+//! `dnsbld serve`: modules started in order, kept in step with the settings, stopped in order.
+//!
+//! Sockets are bound first, so that an address in use is known before anything is read. Then the lists are read and
+//! published, then queries are answered: a resolver that asks meanwhile waits in the kernel rather than hear SERVFAIL.
+//! On the way out it goes the other way around.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use super::{Exit, Failure};
+use crate::config::{self, AnyAnswer, Authority, OnExpire, Settings, Workers};
+use crate::http::{HttpOptions, HttpServer, Shared, Sources, StreamTotals};
+use crate::load::status::Status;
+use crate::load::{Command, ExpiryOptions, GuardOptions, Handle, LoadOptions, Loader, ZoneSpec};
+use crate::serve::answer::Policy;
+use crate::serve::stream::{StreamOptions, StreamServer, Streams};
+use crate::serve::udp::{BATCH_DEFAULT, UdpOptions, UdpServer, UdpWorkers};
+use crate::stats::Registry;
+use crate::sys;
+use crate::zone::{Publisher, ZoneSettings, ZoneState};
+
+/// Threads for streams and HTTP: they carry little, and queries over UDP have threads of their own.
+const RUNTIME_THREADS: usize = 2;
+/// Descriptors needed besides one a connection: sockets, logs, files being read, with room to spare.
+const DESCRIPTORS_SPARE: u64 = 256;
+/// Attempts to have TCP on the port that the system chose for UDP (port 0, tests).
+const PORT_ATTEMPTS: usize = 16;
+/// How long HTTP may take to finish its answers on the way out.
+const HTTP_GRACE: Duration = Duration::from_secs(2);
+
+/// Run what the settings name until SIGTERM or SIGINT.
+///
+/// Errors: settings or addresses that can not be used. A list that can not be read is none: the others are served.
+pub fn run(config: &Path) -> Result<Exit, Failure> {
+    start_log();
+    sys::tune_allocator();
+    let settings = Settings::read(config)?;
+    settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .thread_name("stream")
+        .enable_all()
+        .build()?;
+    raise_descriptor_limit(&settings);
+    let (udp, tcp) = bind(&settings)?;
+    let http = if settings.http.enabled {
+        Some(HttpServer::bind(HttpOptions { listen: settings.http.listen })?)
+    } else {
+        None
+    };
+    say_addresses(&udp.local_addresses(), http.as_ref().map(HttpServer::local_address));
+
+    let registry = Arc::<Registry>::default();
+    let status = Arc::<Status>::default();
+    let publisher = Publisher::default();
+    let reader = publisher.reader();
+    let mut loader = Loader::new(
+        zone_specs(&settings),
+        load_options(&settings),
+        Arc::clone(&registry),
+        Arc::clone(&status),
+        publisher,
+    );
+    let loading = loader.handle();
+    // Signals are taken from here on, so that none that comes while the lists are read is lost.
+    let signals = {
+        let _inside = runtime.enter();
+        Signals::take()?
+    };
+    let (loaded, first_pass) = oneshot::channel();
+    let loader = std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
+        loader.first_pass();
+        // Nobody waits any more when the program is being stopped.
+        let _ = loaded.send(());
+        loader.run();
+    })?;
+
+    let running = Running {
+        config: config.to_owned(),
+        started: settings.clone(),
+        registry,
+        status,
+        loading,
+        policy: Arc::new(ArcSwap::from_pointee(policy(&settings))),
+    };
+    let outcome = runtime.block_on(running.run(udp, tcp, http, reader, signals, first_pass));
+    running.loading.send(Command::Stop);
+    if loader.join().is_err() {
+        tracing::error!("the loader had died");
+    }
+    outcome.map(|()| Exit::Done)
+}
+
+/// Write events to standard error; `RUST_LOG` chooses which.
+fn start_log() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    // Refused only where a log was set up before, which is then the one to use.
+    let _ = log.with_ansi(terminal).with_target(false).try_init();
+    std::panic::set_hook(Box::new(|panic| tracing::error!("a defect of dnsbld, please report it: {panic}")));
+}
+
+/// Make room for as many connections as the settings allow.
+fn raise_descriptor_limit(settings: &Settings) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let wanted = u64::from(settings.dns.tcp.connections_max) + DESCRIPTORS_SPARE;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    let possible = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(possible), maximum: limit.maximum });
+    if raised.is_err() || possible < wanted {
+        tracing::warn!(
+            "only {possible} open files are allowed, but dns.tcp.connections-max asks for {wanted}; raise the limit \
+             (LimitNOFILE= in a systemd unit) or lower the setting"
+        );
+    }
+}
+
+/// Bind UDP, and TCP on the same ports.
+fn bind(settings: &Settings) -> Result<(UdpServer, StreamServer), Failure> {
+    let dns = &settings.dns;
+    let workers = match dns.workers {
+        Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from),
+        Workers::Count(count) => count.into(),
+    };
+    let udp_options = UdpOptions {
+        addresses: dns.listen.clone(),
+        workers,
+        pin: dns.pin,
+        receive_buffer_octets: (dns.receive_buffer > 0).then_some(dns.receive_buffer as usize),
+        batch: BATCH_DEFAULT,
+    };
+    let tcp = &dns.tcp;
+    let stream_options = StreamOptions {
+        idle_ms_max: tcp.idle_ms_max.into(),
+        idle_busy_ms_max: tcp.idle_busy_ms_max.into(),
+        write_ms_max: tcp.write_ms_max.into(),
+        queries_per_connection_max: tcp.queries_per_connection_max.into(),
+        connections_max: tcp.connections_max as usize,
+        connections_per_host_max: tcp.connections_per_host_max as usize,
+        connections_per_net_max: tcp.connections_per_net_max as usize,
+        ..StreamOptions::default()
+    };
+    let port_is_chosen = dns.listen.iter().any(|address| address.port() == 0);
+    let mut attempts = if port_is_chosen { PORT_ATTEMPTS } else { 1 };
+    loop {
+        let udp = UdpServer::bind(udp_options.clone())?;
+        attempts -= 1;
+        match StreamServer::bind(&udp.local_addresses(), stream_options.clone()) {
+            Ok(tcp) => return Ok((udp, tcp)),
+            // The port that was free for UDP may be taken for TCP; the system is asked for another one.
+            Err(_) if attempts > 0 => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Say where we listen, so that scripts and tests that let the system choose can know.
+fn say_addresses(dns: &[SocketAddr], http: Option<SocketAddr>) {
+    let mut lines: Vec<String> = dns.iter().map(|address| format!("listening on {address} (UDP and TCP)")).collect();
+    lines.extend(http.map(|address| format!("http on {address}")));
+    say(&lines);
+}
+
+/// Write lines to standard output at once.
+fn say(lines: &[String]) {
+    let mut out = std::io::stdout().lock();
+    for line in lines {
+        // Whoever closed our standard output does not want to read it.
+        let _ = writeln!(out, "{line}");
+    }
+    let _ = out.flush();
+}
+
+/// The signals that we answer to.
+struct Signals {
+    /// Reread settings and files.
+    hangup: Signal,
+    /// Stop.
+    terminate: Signal,
+    /// Stop.
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Take them over from the system. Errors: it has no room for more handlers.
+    fn take() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+/// What lives as long as the server does.
+struct Running {
+    /// The settings' file.
+    config: PathBuf,
+    /// The settings it was started with.
+    started: Settings,
+    /// Counters.
+    registry: Arc<Registry>,
+    /// What the loader tells.
+    status: Arc<Status>,
+    /// The way to the loader.
+    loading: Handle,
+    /// What every answer depends on.
+    policy: Arc<ArcSwap<Policy>>,
+}
+
+impl Running {
+    /// Serve until told to stop.
+    async fn run(
+        &self,
+        udp: UdpServer,
+        tcp: StreamServer,
+        http: Option<HttpServer>,
+        reader: crate::zone::Reader,
+        mut signals: Signals,
+        first_pass: oneshot::Receiver<()>,
+    ) -> Result<(), Failure> {
+        let runtime = tokio::runtime::Handle::current();
+        // HTTP comes first: `/healthz` answers while lists are read, `/readyz` says that they are.
+        let streams = Arc::new(std::sync::OnceLock::new());
+        let (stop_http, http_stopped) = oneshot::channel::<()>();
+        let http = http.map(|http| {
+            let shared = self.http_shared(Arc::clone(&streams));
+            runtime.spawn(http.serve(shared, async {
+                // An error means that the sender is gone, which says the same.
+                let _ = http_stopped.await;
+            }))
+        });
+        let serving = tokio::select! {
+            _ = first_pass => Some(self.start_dns(udp, tcp, reader, &runtime)?),
+            () = self.signals(&mut signals) => None,
+        };
+        if let Some((workers, running_streams)) = serving {
+            // Set once, here.
+            let _ = streams.set(running_streams.counters());
+            self.say_ready();
+            self.signals(&mut signals).await;
+            tracing::info!("stopping");
+            running_streams.shutdown().await;
+            tokio::task::spawn_blocking(move || workers.shutdown()).await?;
+        }
+        drop(stop_http);
+        if let Some(http) = http {
+            match tokio::time::timeout(HTTP_GRACE, http).await {
+                Ok(Ok(Err(error))) => tracing::warn!("HTTP ended with an error: {error}"),
+                Ok(Err(error)) => tracing::error!("HTTP had died: {error}"),
+                Ok(Ok(Ok(()))) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Answer queries from here on.
+    fn start_dns(
+        &self,
+        udp: UdpServer,
+        tcp: StreamServer,
+        reader: crate::zone::Reader,
+        runtime: &tokio::runtime::Handle,
+    ) -> Result<(UdpWorkers, Streams), Failure> {
+        let streams = tcp.start(runtime, reader.clone(), Arc::clone(&self.policy), &self.registry)?;
+        let workers = udp.start(reader, Arc::clone(&self.policy), &self.registry)?;
+        Ok((workers, streams))
+    }
+
+    /// Say that we serve, and whether something is missing.
+    fn say_ready(&self) {
+        let state = self.status.lock();
+        let ready = state.zones.iter().filter(|zone| zone.state == ZoneState::Ready).count();
+        let entries: u64 = state.zones.iter().flat_map(|zone| &zone.datasets).map(|dataset| dataset.entries).sum();
+        let zones = state.zones.len();
+        drop(state);
+        let line = if ready == zones {
+            format!("ready: {zones} zones, {entries} entries")
+        } else {
+            format!("serving: {ready} of {zones} zones ready")
+        };
+        say(&[line]);
+    }
+
+    /// What HTTP shows.
+    fn http_shared(&self, streams: Arc<std::sync::OnceLock<Arc<crate::serve::stream::StreamCounters>>>) -> Arc<Shared> {
+        let read_streams = move || {
+            streams.get().map_or_else(StreamTotals::default, |counters| StreamTotals {
+                open: counters.open.load(Relaxed),
+                accepted: counters.accepted_total.load(Relaxed),
+                closed_by_limit: counters.closed_by_limit_total.load(Relaxed),
+                closed_idle: counters.closed_idle_total.load(Relaxed),
+                closed_error: counters.closed_error_total.load(Relaxed),
+            })
+        };
+        Shared::new(Sources {
+            registry: Arc::clone(&self.registry),
+            status: Arc::clone(&self.status),
+            streams: Box::new(read_streams),
+            started: SystemTime::now(),
+        })
+    }
+
+    /// Take signals until one says stop.
+    async fn signals(&self, signals: &mut Signals) {
+        loop {
+            tokio::select! {
+                _ = signals.hangup.recv() => self.reread(),
+                _ = signals.terminate.recv() => return,
+                _ = signals.interrupt.recv() => return,
+            }
+        }
+    }
+
+    /// Reread the settings and look at all files. Bad settings change nothing.
+    fn reread(&self) {
+        match Settings::read(&self.config) {
+            Ok(settings) => {
+                settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                self.tell_restart_needed(&settings);
+                tracing::info!("settings reread; looking at all files");
+                self.loading.send(Command::Replace { specs: zone_specs(&settings), options: load_options(&settings) });
+            }
+            Err(error) => {
+                self.status.lock().settings_reloads[1] += 1;
+                tracing::error!("{error}; the settings in force stay, all files are looked at");
+                self.loading.send(Command::LookNow);
+            }
+        }
+    }
+
+    /// Say which changes wait for a restart.
+    fn tell_restart_needed(&self, settings: &Settings) {
+        for (section, changed) in
+            [("dns", settings.dns != self.started.dns), ("http", settings.http != self.started.http)]
+        {
+            if changed {
+                tracing::warn!("[{section}] has changed in {}; that takes a restart", self.config.display());
+            }
+        }
+    }
+}
+
+/// What every answer depends on.
+fn policy(settings: &Settings) -> Policy {
+    let dns = &settings.dns;
+    Policy {
+        udp_size_max: dns.udp_size_max,
+        authority: dns.authority == Authority::Full,
+        any_in_full: dns.any == AnyAnswer::Full,
+        version: dns.version.clone(),
+        server_id: dns.server_id.clone(),
+    }
+}
+
+/// How to load.
+fn load_options(settings: &Settings) -> LoadOptions {
+    LoadOptions {
+        poll: Duration::from_secs(settings.load.poll_s.into()),
+        settle: Duration::from_millis(settings.load.settle_ms.into()),
+        watch: settings.load.watch,
+        trim: Some(sys::trim),
+        ..LoadOptions::default()
+    }
+}
+
+/// What to load.
+fn zone_specs(settings: &Settings) -> Vec<ZoneSpec> {
+    settings.zones.iter().map(zone_spec).collect()
+}
+
+/// One zone to load.
+fn zone_spec(zone: &config::Zone) -> ZoneSpec {
+    let expiry = match (zone.expire, zone.on_expire) {
+        (None, _) => ExpiryOptions::None,
+        (Some(after), OnExpire::Keep) => ExpiryOptions::Keep { after_s: after.into() },
+        (Some(after), OnExpire::Servfail) => ExpiryOptions::Servfail { after_s: after.into() },
+    };
+    ZoneSpec {
+        settings: zone_settings(zone),
+        // A retired zone's files are not read.
+        sources: if zone.retired { Vec::new() } else { zone.datasets.iter().map(config::Dataset::source).collect() },
+        guard: GuardOptions {
+            loopback: zone.guard.loopback,
+            world: zone.guard.world,
+            invalid_name: zone.guard.invalid_name,
+            shrink_max: zone.guard.shrink_max,
+            grow_max: zone.guard.grow_max,
+        },
+        expiry,
+    }
+}
+
+/// What a zone answers with besides its data.
+pub(super) fn zone_settings(zone: &config::Zone) -> ZoneSettings {
+    ZoneSettings {
+        name: zone.name.clone(),
+        ns: zone.ns.clone(),
+        mname: zone.mname.clone(),
+        rname: zone.rname.clone(),
+        ttl: zone.ttl,
+        negative_ttl: zone.negative_ttl,
+        ttl_min: zone.ttl_min,
+        ttl_max: zone.ttl_max,
+        make_apex: true,
+        retired: zone.retired.then(|| zone.retired_text.clone()),
+        wrong_kind: zone.wrong_kind,
+    }
+}
