@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use crate::serve::answer::{Dropped, Listed, Note, Transport};
+use crate::wire::rcode;
 
 /// Slots for zones in one process's life. Far more than any operator serves (rbldnsd's largest users have some
 /// tens); 16 octets each in a block, and about 800 more for each zone that is really there.
@@ -53,6 +54,9 @@ pub struct ZoneCounters {
     listed: [AtomicU64; 2],
     /// Answers with TC set.
     truncated: AtomicU64,
+    /// Octets of queries and of their answers, those of NOTIMP left out: rbldnsd's statistics count these apart from
+    /// any zone.
+    octets: [AtomicU64; 2],
 }
 
 impl ZoneCounters {
@@ -68,6 +72,9 @@ impl ZoneCounters {
         for (total, counter) in totals.answers.as_flattened_mut().iter_mut().zip(self.answers.as_flattened()) {
             *total += counter.load(Relaxed);
         }
+        for (total, counter) in totals.octets.iter_mut().zip(&self.octets) {
+            *total += counter.load(Relaxed);
+        }
     }
 }
 
@@ -80,6 +87,8 @@ pub struct ZoneTotals {
     pub listed: [u64; 2],
     /// Answers with TC set.
     pub truncated: u64,
+    /// Octets of queries and of their answers, those of NOTIMP left out.
+    pub octets: [u64; 2],
 }
 
 /// The counters of one worker, or of all streams of one transport.
@@ -169,6 +178,10 @@ impl Block {
             }
             if note.truncated {
                 add(&zone.truncated, 1);
+            }
+            if note.rcode != rcode::NOTIMP {
+                add(&zone.octets[0], octets_in as u64);
+                add(&zone.octets[1], octets_out as u64);
             }
         }
         add(&self.octets[0], octets_in as u64);

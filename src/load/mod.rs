@@ -8,6 +8,7 @@
 //! - `settle` and `watch`: file events, and when a burst of them is over.
 //! - `slot`: one source; whether its files changed, and reading them.
 //! - `reload`: a pass: read all that changed, judge zone by zone, publish once.
+//! - `report`: what is said of it elsewhere than in the log.
 //! - `guard`: what must not go into service; `served`: a zone in service; `serial`: its serial.
 //! - `status`: what metrics and readiness see of it.
 //!
@@ -19,6 +20,7 @@ mod handle;
 mod loader;
 mod plan;
 mod reload;
+mod report;
 pub mod serial;
 mod served;
 mod settle;
@@ -31,3 +33,4 @@ mod watch;
 pub use handle::{Command, Handle};
 pub use loader::Loader;
 pub use plan::{ExpiryOptions, GuardOptions, LoadOptions, ZoneSpec};
+pub use report::{Report, Reporter};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::report::Reporter;
 use crate::zone::ZoneSettings;
 use crate::zonefile::Source;
 
@@ -87,6 +88,8 @@ pub struct LoadOptions {
     pub watch: bool,
     /// Called after old data were freed, to hand free memory back to the system.
     pub trim: Option<fn()>,
+    /// Who is told what files and zones are like, in place of the log.
+    pub reporter: Option<Reporter>,
 }
 
 impl Default for LoadOptions {
@@ -99,6 +102,7 @@ impl Default for LoadOptions {
             settle_max: Duration::from_secs(5),
             watch: true,
             trim: None,
+            reporter: None,
         }
     }
 }

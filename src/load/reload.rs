@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use super::guard;
 use super::loader::Loader;
+use super::report::{Report, Reporter};
 use super::served::Served;
 use super::slot::{Data, Slot, Standing};
 use super::status::ReloadOutcome;
-use crate::sys::clock::Moment;
+use crate::sys::clock::{self, Moment};
 use crate::zone::Snapshot;
 
 /// Why a pass is made, which decides what is read.
@@ -70,7 +71,8 @@ impl Loader {
 
     /// Read what there is to read; returns for each slot whether anything is new.
     fn read_changed(&mut self, why: Why, now: Moment) -> Vec<bool> {
-        let (read, poll) = (self.read, self.options.poll);
+        let (read, poll, reporter) = (self.read, self.options.poll, self.options.reporter.as_ref());
+        let begun = clock::monotonic();
         let mut news = vec![false; self.slots.len()];
         for (slot, news) in self.slots.iter_mut().zip(&mut news) {
             let due = match why {
@@ -80,13 +82,18 @@ impl Loader {
                 Why::Asked => slot.unsettled() || slot.changed(),
             };
             if due {
-                *news = slot.read(read, now, poll, why == Why::Retry);
+                *news = slot.read(read, now, poll, why == Why::Retry, reporter);
                 self.trim_due = true;
             }
         }
         // What was read well before but let go, because another dataset of the zone was bad, has its chance now.
         while let Some(index) = self.held_companion() {
-            news[index] = self.slots[index].read(read, now, poll, false);
+            news[index] = self.slots[index].read(read, now, poll, false, self.options.reporter.as_ref());
+        }
+        if let Some(reporter) = self.options.reporter.as_ref().filter(|_| news.contains(&true)) {
+            let elapsed = clock::monotonic().saturating_sub(begun);
+            self.tell_lacking(&news, reporter);
+            reporter.tell(&Report::Done { elapsed });
         }
         news
     }
@@ -102,8 +109,19 @@ impl Loader {
         candidates.find(|slot| *standing(slot) == Standing::Held).copied()
     }
 
+    /// Report the zones whose files can not be used.
+    fn tell_lacking(&self, news: &[bool], reporter: &Reporter) {
+        let bad = |&slot: &usize| news[slot] && matches!(self.slots[slot].standing, Standing::Bad(_));
+        for zone in self.zones.iter().filter(|zone| zone.slots.iter().any(bad)) {
+            reporter.tell(&Report::Lacking { zone: &zone.status.name, served: !zone.in_service.is_empty() });
+        }
+    }
+
     /// Log the files that can not be used, each once, and what that means for the zones.
     fn tell_bad(&self, news: &[bool]) {
+        if self.options.reporter.is_some() {
+            return;
+        }
         for (index, slot) in self.slots.iter().enumerate().filter(|(index, _)| news[*index]) {
             let Standing::Bad(why) = &slot.standing else { continue };
             let zones = || self.zones.iter().filter(|zone| zone.slots.contains(&index));

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::report::{Report, Reporter};
 use crate::dataset::Dataset;
 use crate::diag::{BadFile, Diagnostic, Severity};
 use crate::sys::clock::{self, Moment};
@@ -15,6 +16,8 @@ use crate::zonefile::{Loaded, Source, Stamp};
 /// How a source is read; [`crate::zonefile::read`] but in tests.
 pub(super) type Read = fn(&Source, i64, &mut dyn FnMut(Diagnostic)) -> Result<Loaded, BadFile>;
 
+/// Nanoseconds of a second.
+const NS_PER_S: i128 = 1_000_000_000;
 /// Warnings of one reading that are logged in full; a log full of them hides the rest.
 const WARNINGS_LOGGED: usize = 10;
 /// Readings in a row that a file may change under before that is a failure: it is being written in place, and a
@@ -156,13 +159,21 @@ impl Slot {
     /// Read the files. `quiet` is for repeating what failed: if it fails alike, nothing is logged.
     ///
     /// Returns whether anything is new: `false` only for a quiet reading that failed as before.
-    pub(super) fn read(&mut self, read: Read, now: Moment, poll: Duration, quiet: bool) -> bool {
+    pub(super) fn read(
+        &mut self,
+        read: Read,
+        now: Moment,
+        poll: Duration,
+        quiet: bool,
+        reporter: Option<&Reporter>,
+    ) -> bool {
         let before = look(&self.source);
         let started = clock::monotonic();
         let mut warnings = Warnings::default();
         let result = read(&self.source, now.unix_s.floor() as i64, &mut |diagnostic| warnings.take(diagnostic));
         let duration = clock::monotonic().saturating_sub(started);
         self.moving = None;
+        let mut bad_file = None;
         let standing = match result {
             Ok(loaded) if self.is_garbage(&loaded) => {
                 self.tried = Some(loaded.stamps.into_iter().map(Some).collect());
@@ -187,7 +198,9 @@ impl Slot {
             }
             Err(why) => {
                 self.tried = Some(before);
-                Standing::Bad(why.to_string())
+                let standing = Standing::Bad(why.to_string());
+                bad_file = Some(why);
+                standing
             }
         };
         self.rewrites = if standing == Standing::Rewritten { self.rewrites + 1 } else { 0 };
@@ -201,10 +214,28 @@ impl Slot {
         .map(|pause| Retry { at: now.monotonic.saturating_add(pause), pause });
         let news = !quiet || standing != self.standing;
         self.standing = standing;
-        if news {
-            warnings.log();
+        match reporter {
+            Some(reporter) if news => self.report(&warnings, bad_file.as_ref(), reporter),
+            None if news => warnings.log(),
+            _ => {}
         }
         news
+    }
+
+    /// Tell what came of a reading.
+    fn report(&self, warnings: &Warnings, file: Option<&BadFile>, reporter: &Reporter) {
+        let source = &self.source;
+        if !warnings.first.is_empty() {
+            reporter.tell(&Report::Warnings { source, first: &warnings.first, more: warnings.more });
+        }
+        match (&self.standing, &self.fresh) {
+            (Standing::Bad(why), _) => reporter.tell(&Report::Bad { source, why, file }),
+            (Standing::Good, Some(data)) => {
+                let mtime_s = data.mtime_ns().div_euclid(NS_PER_S) as i64;
+                reporter.tell(&Report::Read { source, dataset: &data.dataset, mtime_s });
+            }
+            _ => {}
+        }
     }
 
     /// Whether a reading made nothing of files that are not empty, while there is something to lose: an error page or

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::answer::{Context, Dropped, Outcome};
 use super::stream::StreamShared;
+use crate::sys::clock;
 
 /// Octets of the length before each message.
 const PREFIX_OCTETS: usize = 2;
@@ -218,6 +219,9 @@ fn answer_messages(
                 Outcome::Reply { len: reply_len, note } => {
                     let reply = &scratch.message[..reply_len];
                     shared.block.answered_shared(&note, len, reply_len);
+                    if let Some(log) = &shared.query_log {
+                        log.push(clock::now_s(), peer.ip(), note.rcode, reply);
+                    }
                     // Never cut: the room for a message is as long as the prefix can tell.
                     output.extend_from_slice(&(reply_len as u16).to_be_bytes());
                     output.extend_from_slice(reply);

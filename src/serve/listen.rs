@@ -133,6 +133,32 @@ fn datagram_socket(address: SocketAddr, joins: bool, how: DatagramSocket) -> io:
     Ok(socket.into())
 }
 
+/// A socket that somebody else has bound, with a copy for each of `count` workers; where it is bound.
+pub(super) fn adopt_datagram_socket(
+    socket: UdpSocket,
+    count: usize,
+    how: DatagramSocket,
+) -> Result<(SocketAddr, Vec<UdpSocket>), ListenError> {
+    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+    let other = |address, error| ListenError::Other { address, protocol: "UDP", error };
+    let address = socket.local_addr().map_err(|error| other(unknown, error))?;
+    let make = || {
+        let socket = Socket::from(socket);
+        sys::prepare_datagram_socket(&socket, address)?;
+        if let Some(wanted) = how.receive_buffer_octets {
+            sys::set_receive_buffer(&socket, wanted)?;
+        }
+        socket.set_nonblocking(false)?;
+        socket.set_read_timeout(Some(how.block_max))?;
+        socket.set_write_timeout(Some(how.block_max))?;
+        let socket = UdpSocket::from(socket);
+        let mut sockets: Vec<UdpSocket> = (1..count).map(|_| socket.try_clone()).collect::<io::Result<_>>()?;
+        sockets.push(socket);
+        Ok(sockets)
+    };
+    make().map(|sockets| (address, sockets)).map_err(|error| other(address, error))
+}
+
 /// A TCP listener that does not block, for tokio.
 pub(super) fn stream_listener(address: SocketAddr) -> Result<TcpListener, ListenError> {
     let make = || {

@@ -4,6 +4,7 @@ pub mod answer;
 mod connection;
 pub mod limits;
 pub mod listen;
+pub mod query_log;
 mod seldom;
 pub mod stream;
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::answer::{Answer, Policy, Transport, handle};
 pub use super::connection::{Closed, serve_stream};
 use super::limits::{ConnectionCaps, ConnectionLimits, Permit};
 use super::listen::{ListenError, stream_listener};
+use super::query_log::{QueryLog, Sink};
 use super::seldom::Seldom;
 use crate::stats::{Block, Registry};
 use crate::zone::Reader;
@@ -102,6 +103,8 @@ pub struct StreamShared {
     pub(super) block: Arc<Block>,
     /// Counters of connections.
     counters: Arc<StreamCounters>,
+    /// Where answers are taken down.
+    pub(super) query_log: Option<Sink>,
     /// Queries so far, so that record sets rotate.
     pub(super) rotation: AtomicU32,
     /// Changes, or closes, when all are to stop.
@@ -115,6 +118,8 @@ pub struct StreamServer {
     options: StreamOptions,
     /// A listener for each address, with the address as bound.
     listeners: Vec<(SocketAddr, TcpListener)>,
+    /// Where answers are taken down.
+    query_log: Option<QueryLog>,
 }
 
 impl StreamServer {
@@ -130,7 +135,40 @@ impl StreamServer {
             let listener = stream_listener(address)?;
             Ok((listener.local_addr().unwrap_or(address), listener))
         };
-        Ok(Self { options, listeners: addresses.iter().map(listen).collect::<Result<_, _>>()? })
+        let listeners = addresses.iter().map(listen).collect::<Result<_, _>>()?;
+        Ok(Self { options, listeners, query_log: None })
+    }
+
+    /// Listen on every address that can be had, and tell what is wrong with the others.
+    pub fn bind_available(addresses: &[SocketAddr], options: StreamOptions) -> (Self, Vec<ListenError>) {
+        let (mut listeners, mut errors) = (Vec::new(), Vec::new());
+        for &address in addresses {
+            match stream_listener(address) {
+                Ok(listener) => listeners.push((listener.local_addr().unwrap_or(address), listener)),
+                Err(error) => errors.push(error),
+            }
+        }
+        (Self { options, listeners, query_log: None }, errors)
+    }
+
+    /// Take over a listener that somebody else has bound, as from a service manager.
+    ///
+    /// # Errors
+    ///
+    /// What the system says of it.
+    pub fn adopt(&mut self, listener: TcpListener) -> std::io::Result<()> {
+        let address = listener.local_addr()?;
+        // tokio wants it so.
+        listener.set_nonblocking(true)?;
+        self.listeners.push((address, listener));
+        Ok(())
+    }
+
+    /// Take every answer down for a query log.
+    #[must_use]
+    pub fn log_queries(mut self, log: &QueryLog) -> Self {
+        self.query_log = Some(log.clone());
+        self
     }
 
     /// The addresses with their true ports, in the order given.
@@ -178,6 +216,7 @@ impl StreamServer {
             policy,
             block: registry.block(Transport::Tcp),
             counters: Arc::clone(&counters),
+            query_log: self.query_log.as_ref().map(QueryLog::sink),
             rotation: AtomicU32::new(0),
             stop: stopped,
         });

@@ -147,6 +147,7 @@ fn shared(options: StreamOptions) -> (StreamShared, watch::Sender<bool>) {
         policy: Arc::new(ArcSwap::from_pointee(Policy::default())),
         block: Block::new(Transport::Tcp),
         counters: Arc::default(),
+        query_log: None,
         rotation: AtomicU32::new(0),
         stop: stopped,
     };

@@ -15,10 +15,11 @@ use std::{io, thread};
 use arc_swap::ArcSwap;
 
 use super::answer::{Answer, Context, Dropped, Outcome, Policy, Transport, handle};
-use super::listen::{DatagramSocket, ListenError, datagram_sockets};
+use super::listen::{DatagramSocket, ListenError, adopt_datagram_socket, datagram_sockets};
+use super::query_log::{QueryLog, Sink};
 use super::seldom::{Seldom, panic_message};
 use crate::stats::{Block, Registry};
-use crate::sys::{self, Batch, Datagram};
+use crate::sys::{self, Batch, Datagram, clock};
 use crate::zone::{Reader, Snapshot};
 
 /// How long a worker may wait before it looks whether to stop; also bounds how long a full send queue can hold it.
@@ -57,6 +58,10 @@ pub struct UdpServer {
     options: UdpOptions,
     /// Each address as bound, with a socket for each worker.
     groups: Vec<(SocketAddr, Vec<UdpSocket>)>,
+    /// Workers of an address share one socket, which only the first asks for what the kernel dropped.
+    shared: bool,
+    /// Where answers are taken down.
+    query_log: Option<QueryLog>,
 }
 
 impl UdpServer {
@@ -73,7 +78,25 @@ impl UdpServer {
             Ok((bound, sockets))
         };
         let groups = options.addresses.iter().map(bind).collect::<Result<_, _>>()?;
-        Ok(Self { options, groups })
+        Ok(Self { options, groups, shared: false, query_log: None })
+    }
+
+    /// Take over a bound socket, as from a service manager; all workers share it.
+    ///
+    /// # Errors
+    ///
+    /// What the system says of its options.
+    pub fn adopt(options: UdpOptions, socket: UdpSocket) -> Result<Self, ListenError> {
+        let how = DatagramSocket { receive_buffer_octets: options.receive_buffer_octets, block_max: BLOCK_MAX };
+        let group = adopt_datagram_socket(socket, options.workers.max(1), how)?;
+        Ok(Self { options, groups: vec![group], shared: true, query_log: None })
+    }
+
+    /// Take every answer down for a query log.
+    #[must_use]
+    pub fn log_queries(mut self, log: &QueryLog) -> Self {
+        self.query_log = Some(log.clone());
+        self
     }
 
     /// The addresses with their true ports, in the order of the options.
@@ -117,6 +140,9 @@ impl UdpServer {
                     stop: Arc::clone(&workers.stop),
                     batch: self.options.batch,
                     pin: self.options.pin.then_some(order),
+                    query_log: self.query_log.as_ref().map(QueryLog::sink),
+                    time_s: 0,
+                    asks_drops: !self.shared || number == 0,
                     rotation: 0,
                     drops: 0,
                     panics: Seldom::default(),
@@ -177,6 +203,12 @@ struct Worker {
     batch: usize,
     /// Processor to stay on, counted round.
     pin: Option<usize>,
+    /// Where its answers are taken down.
+    query_log: Option<Sink>,
+    /// Time of the batch under way, s since 1970; only kept with a query log.
+    time_s: i64,
+    /// Whether it counts what the kernel dropped.
+    asks_drops: bool,
     /// Queries so far, so that record sets rotate.
     rotation: u32,
     /// The kernel's drop counter as last seen.
@@ -209,8 +241,11 @@ impl Worker {
     fn serve(&mut self, batch: &mut Batch, count: usize) {
         let drops = batch.kernel_drops();
         let new = drops.wrapping_sub(std::mem::replace(&mut self.drops, drops));
-        if new > 0 {
+        if new > 0 && self.asks_drops {
             self.block.kernel_dropped.fetch_add(new.into(), Relaxed);
+        }
+        if self.query_log.is_some() {
+            self.time_s = clock::now_s();
         }
         {
             let snapshot = self.reader.load();
@@ -247,6 +282,9 @@ impl Worker {
         match (self.answer)(buffer, len, &context, snapshot) {
             Outcome::Reply { len: reply_len, note } => {
                 self.block.answered(&note, len, reply_len);
+                if let Some(log) = &self.query_log {
+                    log.push(self.time_s, peer.ip(), note.rcode, &buffer[..reply_len]);
+                }
                 batch.reply(index, reply_len);
             }
             Outcome::Drop(why) => self.block.dropped(why, len),
