@@ -1,5 +1,6 @@
 //! The command line: one definition for parsing, help, completions and the man page.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -74,6 +75,16 @@ Exit codes:
   1  failure
   2  wrong usage";
 
+/// More on `rbldnsd`.
+const RBLDNSD_HELP: &str = "\
+Examples:
+  dnsbld rbldnsd -n -b 127.0.0.1/5353 -w zones bl.example.org:ip4set:bl.zone
+  dnsbld rbldnsd --print-config -b 127.0.0.1/5353 -w zones bl.example.org:ip4set:bl.zone > dnsbld.toml
+
+Exit codes:
+  0  ended by a signal; as a daemon: started
+  1  wrong usage, or a start that failed";
+
 /// Authoritative DNS server for blocklists (DNSBLs).
 ///
 /// dnsbld serves rbldnsd's zone files over DNS, on UDP and TCP, and rereads them while it answers.
@@ -113,6 +124,13 @@ pub enum Command {
         /// Print JSON lines
         #[arg(long)]
         json: bool,
+    },
+    /// Serve under rbldnsd's own command line, as when the program is called rbldnsd
+    #[command(disable_help_flag = true, after_long_help = RBLDNSD_HELP)]
+    Rbldnsd {
+        /// rbldnsd's options and zones; -h lists them, --print-config prints them as settings
+        #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
     },
     /// Print the manual page, in roff
     #[command(after_help = EXIT_CODES, after_long_help = "Examples:\n  dnsbld man | man -l -\n  dnsbld man check > dnsbld-check.1\n\nExit codes:\n  0  done\n  1  failure\n  2  wrong usage")]

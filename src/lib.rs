@@ -20,6 +20,7 @@
 //! - [`load`]: what changed, what to rebuild, and what never replaces good data.
 //! - [`stats`], [`http`]: counters, and the pages that show them.
 //! - [`config`], [`check`], [`query`], [`cli`], [`app`]: settings, the operations, and the wiring.
+//! - [`rbldnsd`]: rbldnsd's command line in front of the same server.
 //! - [`sys`]: what the operating system does for us.
 //!
 //! A list can be used without the server:
@@ -45,6 +46,8 @@ pub mod diag;
 pub mod http;
 pub mod load;
 pub mod query;
+#[cfg(target_os = "linux")]
+pub mod rbldnsd;
 pub mod serve;
 pub mod stats;
 pub mod sys;

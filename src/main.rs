@@ -1,13 +1,22 @@
 //! Parse the command line, run one operation, return an exit code.
 
+use std::env;
 use std::io::{self, ErrorKind, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use dnsbld::app::{self, Exit, Failure};
 use dnsbld::cli::{Cli, Command};
+use dnsbld::rbldnsd;
 
 fn main() -> ExitCode {
+    let mut args = env::args_os();
+    let called = args.next();
+    // The program may be installed under rbldnsd's name.
+    if called.as_ref().and_then(|path| Path::new(path).file_name()).is_some_and(|name| name == rbldnsd::NAME) {
+        return rbldnsd::main(args);
+    }
     // Not locked: other threads may write there while `serve` runs.
     let mut out = io::BufWriter::new(io::stdout());
     let done = match Cli::parse().command {
@@ -16,6 +25,7 @@ fn main() -> ExitCode {
         Command::Query { subject, zone, config, json } => {
             app::query(&subject, zone.as_deref(), &config, json, &mut out)
         }
+        Command::Rbldnsd { args } => return rbldnsd::main(args),
         Command::Man { command } => app::man(command.as_deref(), &mut out),
         Command::Completions { shell } => app::completions(shell, &mut out),
     };

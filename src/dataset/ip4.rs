@@ -64,6 +64,11 @@ impl Ip4Set {
         self.finer_cover(finer, at, last)
     }
 
+    /// Items of each level, the finest first.
+    pub fn level_lens(&self) -> [usize; 4] {
+        self.levels.each_ref().map(Hosts::len)
+    }
+
     /// Heap memory, octets.
     pub fn heap_bytes(&self) -> usize {
         self.levels.iter().map(Hosts::heap_bytes).sum()

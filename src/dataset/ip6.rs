@@ -120,6 +120,11 @@ impl Ip6Tset {
         })
     }
 
+    /// Listed /64s and excepted addresses.
+    pub fn lens(&self) -> (usize, usize) {
+        (self.networks.len(), self.exceptions.len())
+    }
+
     /// Heap memory, octets.
     pub fn heap_bytes(&self) -> usize {
         self.networks.heap_bytes() + self.exceptions.heap_bytes()

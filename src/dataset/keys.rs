@@ -139,6 +139,16 @@ impl<K: Bits> Keys<K> {
         start..self.rank(last).max(start)
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// Heap memory, octets.
     pub fn heap_bytes(&self) -> usize {
         self.keys.len() * K::OCTETS + self.index.len() * 4

@@ -8,10 +8,12 @@
 //! | [`hosts`], [`ranges`], [`ranges4`] | addresses to value ids: 16-bit strides, disjoint ranges |
 //! | [`ip4`], [`ip6`] | the address datasets, made of those |
 //! | [`names`], [`records`] | names to value ids; `generic` |
+//! | [`counts`] | how much of what there is |
 //! | [`keys`], [`mod@column`] | sorted keys with an index; numbers in the narrowest width |
 
 pub mod builder;
 pub mod column;
+pub mod counts;
 pub mod entry;
 pub mod hosts;
 pub mod ip4;

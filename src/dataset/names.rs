@@ -43,6 +43,8 @@ pub struct Names {
     below_depths: u128,
     /// Names that have an id.
     len: usize,
+    /// Names that have an id for themselves, and those that have one for the names below them.
+    side_lens: [usize; 2],
     /// The process's seed.
     seed: foldhash::fast::RandomState,
 }
@@ -106,6 +108,11 @@ impl Names {
     /// Names that have an id.
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Names that have an id for themselves, and those that have one for the names below them.
+    pub fn side_lens(&self) -> [usize; 2] {
+        self.side_lens
     }
 
     /// Whether no name has an id.
@@ -331,7 +338,7 @@ impl Rows<'_> {
         }
         let mut next = index.clone();
         let mut records = vec![0u8; index[buckets] as usize];
-        let (mut below_depths, mut len) = (0u128, 0);
+        let (mut below_depths, mut len, mut side_lens) = (0u128, 0, [0; 2]);
         for row in 0..self.starts.len() {
             let name = self.name(row);
             let at = &mut next[bucket_of(row)];
@@ -345,11 +352,13 @@ impl Rows<'_> {
             }
             put(name);
             len += usize::from(self.marks[row] & (EXACT | BELOW) != 0);
+            side_lens[0] += usize::from(self.marks[row] & EXACT != 0);
+            side_lens[1] += usize::from(self.marks[row] & BELOW != 0);
             if self.marks[row] & BELOW != 0 {
                 below_depths |= 1 << count_labels(name).min(127);
             }
         }
-        Names { index: index.into(), records: records.into(), id_len, same_id, below_depths, len, seed }
+        Names { index: index.into(), records: records.into(), id_len, same_id, below_depths, len, side_lens, seed }
     }
 }
 

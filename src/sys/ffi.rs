@@ -1,4 +1,4 @@
-//! Batched datagrams and the allocator's knobs: the only file with `unsafe`.
+//! Batched datagrams, the allocator's knobs, fork and descriptors: the only file with `unsafe`.
 //!
 //! `recvmmsg(2)` fills the slots of a [`Batch`], the answer is written over the query, and one `sendmmsg(2)` sends
 //! all answers. The kernel sees each slot through raw pointers that are made once, so the slots live in an
@@ -12,7 +12,7 @@
 use std::ffi::c_int;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
 use std::{fmt, io};
 
@@ -408,6 +408,69 @@ pub fn trim() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// The two sides of a fork.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The one that was there, with the other's process id.
+    Parent(i32),
+    /// The new one.
+    Child,
+}
+
+/// Split the process in two. Call it while there is one thread only: no other comes along, whatever it holds locked.
+///
+/// # Errors
+///
+/// What `fork(2)` says.
+pub fn fork() -> io::Result<Side> {
+    // SAFETY: with one thread, as demanded above, the child finds every lock free and may do anything. It shares open
+    // descriptors with the parent, as any process does with the one that started it.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Side::Child),
+        pid => Ok(Side::Parent(pid)),
+    }
+}
+
+/// Take over a descriptor that the process was started with; once for each, and from nobody who owns it already.
+///
+/// # Errors
+///
+/// There is no such descriptor.
+pub fn take_descriptor(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: this call takes a number and only looks it up.
+    if fd < 0 || unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
+        return Err(io::Error::from(io::ErrorKind::NotFound));
+    }
+    // SAFETY: it is open, as just seen; by the contract above nobody else in this process owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A time of this place: year, month (from 1), day, hour, minute, second.
+///
+/// The first call reads the system's time zone, which a chroot may hide; so call it before.
+pub fn local_time(unix_s: i64) -> [i32; 6] {
+    // SAFETY: `tm` is plain numbers and a pointer that is only written; all zeros are valid.
+    let mut tm: libc::tm = unsafe { mem::zeroed() };
+    let time = unix_s as libc::time_t;
+    // SAFETY: both pointers are those of living values. The environment, which names the zone, is not changed by
+    // this program.
+    unsafe { libc::localtime_r(&raw const time, &raw mut tm) };
+    [tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec]
+}
+
+/// Memory of the allocator, KiB: its heaps, what is free in them, and blocks mapped by themselves.
+pub fn allocator_kib() -> [usize; 3] {
+    #[cfg(target_env = "gnu")]
+    {
+        // SAFETY: mallinfo2 takes nothing, locks what it needs and gives numbers.
+        let info = unsafe { libc::mallinfo2() };
+        [info.arena, info.fordblks, info.hblkhd].map(|octets| octets >> 10)
+    }
+    #[cfg(not(target_env = "gnu"))]
+    [0; 3]
 }
 
 #[cfg(test)]

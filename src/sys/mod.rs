@@ -1,4 +1,4 @@
-//! What the operating system does for us: datagrams in batches, memory given back, threads pinned.
+//! What the operating system does for us: datagrams in batches, memory given back, threads pinned, service managers.
 //!
 //! Linux is the target. Other Unixes get a plain receive loop with the same face, see `plain`.
 
@@ -7,12 +7,17 @@ pub mod clock;
 mod ffi;
 #[cfg(any(not(target_os = "linux"), test))]
 mod plain;
+#[cfg(target_os = "linux")]
+pub mod service;
 
 use std::io;
 use std::net::SocketAddr;
 
 #[cfg(target_os = "linux")]
-pub use ffi::{Batch, prepare_datagram_socket, set_receive_buffer, trim, tune_allocator};
+pub use ffi::{
+    Batch, Side, allocator_kib, fork, local_time, prepare_datagram_socket, set_receive_buffer, take_descriptor, trim,
+    tune_allocator,
+};
 #[cfg(not(target_os = "linux"))]
 pub use plain::{Batch, prepare_datagram_socket, set_receive_buffer, trim, tune_allocator};
 
