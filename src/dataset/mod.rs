@@ -8,7 +8,7 @@
 //! | [`hosts`], [`ranges`], [`ranges4`] | addresses to value ids: 16-bit strides, disjoint ranges |
 //! | [`ip4`], [`ip6`] | the address datasets, made of those |
 //! | [`names`], [`records`] | names to value ids; `generic` |
-//! | [`keys`], [`column`] | sorted keys with an index; numbers in the narrowest width |
+//! | [`keys`], [`mod@column`] | sorted keys with an index; numbers in the narrowest width |
 
 pub mod builder;
 pub mod column;

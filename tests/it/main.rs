@@ -4,6 +4,7 @@
 //! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by rbldnsd (`conformance`, `random`, `reallists`),
 //! by what an operator does (`cli`, `settings`, `metrics`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how to run them.
 
+mod architecture;
 mod cli;
 mod conformance;
 mod duties;
