@@ -108,7 +108,7 @@ fn name(random: &mut Random) -> String {
 fn value(random: &mut Random, kind: &str) -> String {
     let codes = ["3", "4", "127.5", "10.1.6", "127.0.0.7", "8.8.8.8", "0", "300", "x"];
     let code = pick(random, if kind == "dnset" { &codes[..6] } else { &codes });
-    let text = pick(random, &["text $", "see $1/$", "=base free $", "$$ $2 $9", "a # b", ":colon:", "  spaced  "]);
+    let text = pick(random, &["text $", "see $1/$", "=base free $", "$$ $2 $9", "a # b", "a :colon:", "  spaced  "]);
     match random.below(7) {
         0 => format!(" :{code}"),
         1 => format!(" :{code}:"),
