@@ -120,8 +120,9 @@ pub type Answer = fn(&mut [u8], usize, &Context<'_>, &Snapshot) -> Outcome;
 ///
 /// `buf` must hold at least 512 octets, and over a stream as much as the largest answer wanted (65 535).
 pub fn handle(buf: &mut [u8], len: usize, context: &Context<'_>, snapshot: &Snapshot) -> Outcome {
-    match Message::read(&buf[..len.min(buf.len())]) {
-        Message::Query(query) => answer(&query, context, snapshot, buf),
+    let mut query = Query::EMPTY;
+    match Message::read(&buf[..len.min(buf.len())], &mut query) {
+        Message::Query => answer(&query, context, snapshot, buf),
         Message::Error(error) => {
             let opt = error.edns.map(|edns| opt(&edns, context, error_ede(error.rcode)));
             let reply = Writer::new(buf, error.question_end, usize::MAX, 0);

@@ -13,7 +13,7 @@ pub use resolve::{Existence, Match};
 use crate::dataset::entry::Scope;
 use crate::dataset::names::{Names, NamesBuilder};
 use crate::dataset::records::RecordType;
-use crate::dataset::{Dataset, NameServers, Soa};
+use crate::dataset::{Dataset, Kind, NameServers, Soa};
 use crate::wire::name::{Name, QueryName};
 use crate::wire::reply::TargetName;
 
@@ -82,6 +82,8 @@ pub struct Zone {
     pub(crate) label_count: usize,
     /// It has an address dataset.
     has_addresses: bool,
+    /// It has an IPv4 dataset.
+    has_ip4: bool,
     /// Its SOA, ready to be written.
     pub(crate) soa: Option<ApexSoa>,
     /// Its name servers, ready to be written.
@@ -145,9 +147,9 @@ impl Zone {
             ApexNs { ttl: clamp(ns.ttl), names }
         });
         let label_count = settings.name.label_count();
-        let has_addresses =
-            datasets.iter().flat_map(|dataset| dataset.parts()).any(|(_, part)| part.kind().has_addresses());
-        Self { settings, slot, serial, state, datasets, label_count, has_addresses, soa, ns }
+        let kinds = || datasets.iter().flat_map(|dataset| dataset.parts()).map(|(_, part)| part.kind());
+        let (has_addresses, has_ip4) = (kinds().any(Kind::has_addresses), kinds().any(Kind::has_ip4));
+        Self { settings, slot, serial, state, datasets, label_count, has_addresses, has_ip4, soa, ns }
     }
 
     /// The serial that `$SOA` fixes, if a dataset does (RFC 1035 section 3.3.13).

@@ -35,8 +35,8 @@ pub enum Match<'s, 'q> {
 /// What an address name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Address {
-    /// Four octets.
-    Ip4(u32),
+    /// Four octets; and if each is a nibble as well, the upper 16 bits of the IPv6 addresses that begin so.
+    Ip4(u32, Option<u16>),
     /// 32 nibbles.
     Ip6(u128),
     /// Fewer, but what is there is right.
@@ -87,7 +87,12 @@ fn address(name: &QueryName, count: usize) -> Address {
     if count == 4 {
         let octets = [octet(name.label(3)), octet(name.label(2)), octet(name.label(1)), octet(name.label(0))];
         if let [Some(a), Some(b), Some(c), Some(d)] = octets {
-            return Address::Ip4(a << 24 | b << 16 | c << 8 | d);
+            // Each label is one digit: the length octets between them are all 1.
+            let nibbles = name.start(4) - name.start(0) == 8;
+            return Address::Ip4(
+                a << 24 | b << 16 | c << 8 | d,
+                nibbles.then_some((a << 12 | b << 8 | c << 4 | d) as u16),
+            );
         }
     }
     if count == 0 || count > 32 {
@@ -111,7 +116,7 @@ fn address(name: &QueryName, count: usize) -> Address {
 
 /// Whether the first `count` labels of a name say a complete address.
 pub(super) fn is_address(name: &QueryName, count: usize) -> bool {
-    matches!(address(name, count), Address::Ip4(_) | Address::Ip6(_))
+    matches!(address(name, count), Address::Ip4(..) | Address::Ip6(_))
 }
 
 /// The IPv4 address within a mapped or 6to4 one.
@@ -143,7 +148,7 @@ impl Zone {
         for dataset in &self.datasets {
             let found = match dataset.data() {
                 Data::Combined(parts) => look_up_parts(parts, name, below, visit),
-                _ => look_up_one(dataset, form, name, below, visit),
+                _ => look_up_one(dataset, form, name, below, !self.has_ip4, visit),
             };
             existence = existence.max(found);
         }
@@ -179,8 +184,10 @@ fn look_up_parts<'s, 'q>(
     }
     let mount = name.labels(inner, below);
     let form = address(name, inner);
-    for part in parts.iter().filter(|part| part.names.iter().any(|name| name.labels() == mount)) {
-        existence = existence.max(look_up_one(&part.dataset, form, name, inner, visit));
+    let mounted = || parts.iter().filter(|part| part.names.iter().any(|name| name.labels() == mount));
+    let alone = !mounted().any(|part| part.dataset.kind().has_ip4());
+    for part in mounted() {
+        existence = existence.max(look_up_one(&part.dataset, form, name, inner, alone, visit));
     }
     existence
 }
@@ -199,13 +206,14 @@ fn ends_with_labels(mut labels: &[u8], end: &[u8]) -> bool {
     false
 }
 
-/// Ask one dataset.
+/// Ask one dataset. `alone`: no dataset beside it has IPv4 addresses.
 #[inline]
 fn look_up_one<'s, 'q>(
     dataset: &'s Dataset,
     form: Address,
     name: &'q QueryName,
     below: usize,
+    alone: bool,
     visit: &mut impl FnMut(Match<'s, 'q>),
 ) -> Existence {
     let mut listing = |id: Option<u32>, subject| match id {
@@ -216,7 +224,7 @@ fn look_up_one<'s, 'q>(
         _ => Existence::None,
     };
     match (dataset.data(), form) {
-        (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip4(address)) => {
+        (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip4(address, _)) => {
             listing(dataset.find_ip4(address), Subject::Ip4(address))
         }
         (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip6(address)) => match embedded_ip4(address) {
@@ -231,6 +239,12 @@ fn look_up_one<'s, 'q>(
             listing(dataset.find_ip6(address), Subject::Ip6(address))
         }
         (Data::Ip6Trie(_) | Data::Ip6Tset(_), Address::Partial { nibbles: Some(_), .. }) => Existence::Empty,
+        // `1.0.0.2` is 2.0.0.1 and the beginning of 2001::/16. Beside an IPv4 list it is a complete address, and there
+        // only if something is below it.
+        (Data::Ip6Trie(_) | Data::Ip6Tset(_), Address::Ip4(_, Some(top))) => {
+            let first = u128::from(top) << 112;
+            if alone || dataset.any_ip6(first, first | u128::MAX >> 16) { Existence::Empty } else { Existence::None }
+        }
         (Data::Dnset(names), _) => {
             if below == 0 {
                 return Existence::None;
@@ -269,8 +283,9 @@ mod tests {
         let partial = |octets, nibbles| Address::Partial { octets, nibbles };
         let full = nibbles("10000000000000000000000000008bd0");
         for (text, expected) in [
-            ("4.3.2.1", Address::Ip4(0x0102_0304)),
-            ("004.003.2.1", Address::Ip4(0x0102_0304)),
+            ("4.3.2.1", Address::Ip4(0x0102_0304, Some(0x1234))),
+            ("4.30.2.1", Address::Ip4(0x0102_1e04, None)),
+            ("004.003.2.1", Address::Ip4(0x0102_0304, None)),
             ("4.3.2.256", Address::No),
             ("0004.3.2.1", Address::No),
             ("x.4.3.2.1", Address::No),
