@@ -219,12 +219,14 @@ fn compare(random: &mut Random, kinds: &[&str], id: &str, tally: &mut Tally) -> 
     let dir = tempfile::tempdir().unwrap();
     let (mut specs, mut words, mut datasets, mut files) = (Vec::new(), Vec::new(), String::new(), Vec::new());
     for (i, kind) in kinds.iter().enumerate() {
-        let mut content = String::new();
+        let mut content = text(random, kind, LINES);
         if i == 0 {
-            // Long enough lives, so that no TTL is capped by the SOA's.
-            content += "$SOA 1d ns.example h.example 0 1h 1h 1h 10m\n$NS 1d ns1.example ns2.example\n";
+            // A TTL of 0 takes the `$TTL` in force at that very line; in `combined` the apex comes before the parts.
+            let (soa, ns) = (pick(random, &["1d", "0"]), pick(random, &["1d", "0"]));
+            let apex = format!("$SOA {soa} ns.example h.example 0 1h 1h 1h 10m\n$NS {ns} ns1.example ns2.example\n");
+            let half = content.match_indices('\n').nth(LINES / 2).map_or(0, |(at, _)| at + 1);
+            content.insert_str([0, if *kind == "combined" { 0 } else { half }][random.below(2)], &apex);
         }
-        content += &text(random, kind, LINES);
         let file = format!("file{i}");
         put_old(&dir.path().join(&file), content.as_bytes());
         words.push(format!("{ZONE}:{kind}:{file}"));
