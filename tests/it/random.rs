@@ -192,6 +192,27 @@ fn subject(random: &mut Random, kinds: &[&str]) -> String {
     subject
 }
 
+/// What random zones have brought to light, cut down to a few lines; rbldnsd's own answers.
+#[test]
+fn found_and_cut_down() {
+    let table = [
+        // Values on an ip4tset's entries are ignored, also those that can not be read.
+        ("ip4tset", "1.2.3.4 :0\n1.2.3.5 :x:y\n:7:z\n", "4.3.2.1", "A=2100 A 127.0.0.7"),
+        ("ip4tset", "1.2.3.4 :0\n1.2.3.5 :x:y\n:7:z\n", "5.3.2.1", "A=2100 A 127.0.0.7"),
+        // In a generic dataset a `$TTL` counts from where it stands; in all others the last one counts for all.
+        ("generic", "a A 127.0.0.2\n$TTL 60\nb A 127.0.0.2\n$TTL 2h\n", "a", "A=2100 A 127.0.0.2"),
+        ("generic", "a A 127.0.0.2\n$TTL 60\nb A 127.0.0.2\n$TTL 2h\n", "b", "A=60 A 127.0.0.2"),
+        ("dnset", "a :2\n$TTL 60\nb :2\n$TTL 2h\n", "a", "A=7200 A 127.0.0.2"),
+    ];
+    for (kind, text, subject, expected) in table {
+        let zone = crate::server::zone(ZONE, &[(kind, "file")], NO_GUARDS);
+        let server = Server::start(&settings("", &zone), &[("file", text.as_bytes())]);
+        let answer = Answer::from(&server.ask(&query(&format!("{subject}.{ZONE}"), 1)));
+        let parts: Vec<String> = answer.ttls.into_iter().chain(answer.records).collect();
+        assert_eq!(parts.join(" "), expected, "{subject} in {kind} {text:?}");
+    }
+}
+
 #[test]
 fn random_zones_answer_as_rbldnsd() {
     let mut tally = Tally::default();
