@@ -192,6 +192,27 @@ fn subject(random: &mut Random, kinds: &[&str]) -> String {
     subject
 }
 
+/// What random zones have brought to light, cut down to a few lines; rbldnsd's own answers.
+#[test]
+fn found_and_cut_down() {
+    let table = [
+        // Values on an ip4tset's entries are ignored, also those that can not be read.
+        ("ip4tset", "1.2.3.4 :0\n1.2.3.5 :x:y\n:7:z\n", "4.3.2.1", "A=2100 A 127.0.0.7"),
+        ("ip4tset", "1.2.3.4 :0\n1.2.3.5 :x:y\n:7:z\n", "5.3.2.1", "A=2100 A 127.0.0.7"),
+        // In a generic dataset a `$TTL` counts from where it stands; in all others the last one counts for all.
+        ("generic", "a A 127.0.0.2\n$TTL 60\nb A 127.0.0.2\n$TTL 2h\n", "a", "A=2100 A 127.0.0.2"),
+        ("generic", "a A 127.0.0.2\n$TTL 60\nb A 127.0.0.2\n$TTL 2h\n", "b", "A=60 A 127.0.0.2"),
+        ("dnset", "a :2\n$TTL 60\nb :2\n$TTL 2h\n", "a", "A=7200 A 127.0.0.2"),
+    ];
+    for (kind, text, subject, expected) in table {
+        let zone = crate::server::zone(ZONE, &[(kind, "file")], NO_GUARDS);
+        let server = Server::start(&settings("", &zone), &[("file", text.as_bytes())]);
+        let answer = Answer::from(&server.ask(&query(&format!("{subject}.{ZONE}"), 1)));
+        let parts: Vec<String> = answer.ttls.into_iter().chain(answer.records).collect();
+        assert_eq!(parts.join(" "), expected, "{subject} in {kind} {text:?}");
+    }
+}
+
 #[test]
 fn random_zones_answer_as_rbldnsd() {
     let mut tally = Tally::default();
@@ -219,12 +240,14 @@ fn compare(random: &mut Random, kinds: &[&str], id: &str, tally: &mut Tally) -> 
     let dir = tempfile::tempdir().unwrap();
     let (mut specs, mut words, mut datasets, mut files) = (Vec::new(), Vec::new(), String::new(), Vec::new());
     for (i, kind) in kinds.iter().enumerate() {
-        let mut content = String::new();
+        let mut content = text(random, kind, LINES);
         if i == 0 {
-            // Long enough lives, so that no TTL is capped by the SOA's.
-            content += "$SOA 1d ns.example h.example 0 1h 1h 1h 10m\n$NS 1d ns1.example ns2.example\n";
+            // A TTL of 0 takes the `$TTL` in force at that very line; in `combined` the apex comes before the parts.
+            let (soa, ns) = (pick(random, &["1d", "0"]), pick(random, &["1d", "0"]));
+            let apex = format!("$SOA {soa} ns.example h.example 0 1h 1h 1h 10m\n$NS {ns} ns1.example ns2.example\n");
+            let half = content.match_indices('\n').nth(LINES / 2).map_or(0, |(at, _)| at + 1);
+            content.insert_str([0, if *kind == "combined" { 0 } else { half }][random.below(2)], &apex);
         }
-        content += &text(random, kind, LINES);
         let file = format!("file{i}");
         put_old(&dir.path().join(&file), content.as_bytes());
         words.push(format!("{ZONE}:{kind}:{file}"));
