@@ -171,7 +171,8 @@ impl Suite {
 /// Say why the benchmark can not go on, and end.
 pub fn fail(message: &str) -> ! {
     eprintln!("bench: {message}");
-    std::process::exit(1)
+    // Unwinding rather than exiting, so that the directory of lists goes away.
+    std::panic::resume_unwind(Box::new(()))
 }
 
 /// The machine's load averages; other work makes times longer.

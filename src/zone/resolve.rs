@@ -32,9 +32,9 @@ pub enum Match<'s, 'q> {
     Record(&'s Dataset, Found<'s>),
 }
 
-/// What an address name is.
+/// What a name below a zone's says, if it says an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Address {
+pub(crate) enum Address {
     /// Four octets; and if each is a nibble as well, the upper 16 bits of the IPv6 addresses that begin so.
     Ip4(u32, Option<u16>),
     /// 32 nibbles.
@@ -58,17 +58,27 @@ const SIX_TO_FOUR: u128 = 0x2002 << 112;
 /// An octet in decimal; leading zeros are accepted, as in rbldnsd.
 #[inline]
 fn octet(label: &[u8]) -> Option<u32> {
-    if label.is_empty() || label.len() > 3 {
-        return None;
-    }
-    let mut value = 0;
-    for digit in label {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        value = value * 10 + u32::from(digit - b'0');
-    }
+    let digit = |digit: u8| u32::from(digit.wrapping_sub(b'0'));
+    let value = match *label {
+        [c] if digit(c) <= 9 => digit(c),
+        [b, c] if digit(b) <= 9 && digit(c) <= 9 => 10 * digit(b) + digit(c),
+        [a, b, c] if digit(a) <= 9 && digit(b) <= 9 && digit(c) <= 9 => 100 * digit(a) + 10 * digit(b) + digit(c),
+        _ => return None,
+    };
     (value <= 255).then_some(value)
+}
+
+/// The first four labels as octets of an IPv4 address, the first one the lowest.
+#[inline]
+fn four_octets(name: &QueryName) -> Option<u32> {
+    let octets = name.octets();
+    let (mut at, mut address) = (0, 0u32);
+    for _ in 0..4 {
+        let len = usize::from(*octets.get(at)?);
+        address = address >> 8 | octet(octets.get(at + 1..at + 1 + len)?)? << 24;
+        at += 1 + len;
+    }
+    Some(address)
 }
 
 /// A nibble in hexadecimal; names are in lower case here.
@@ -83,17 +93,13 @@ fn nibble(label: &[u8]) -> Option<u128> {
 
 /// The address that the first `count` labels of a name say, reversed (RFC 5782 sections 2.1 and 2.4).
 #[inline]
-fn address(name: &QueryName, count: usize) -> Address {
-    if count == 4 {
-        let octets = [octet(name.label(3)), octet(name.label(2)), octet(name.label(1)), octet(name.label(0))];
-        if let [Some(a), Some(b), Some(c), Some(d)] = octets {
-            // Each label is one digit: the length octets between them are all 1.
-            let nibbles = name.start(4) - name.start(0) == 8;
-            return Address::Ip4(
-                a << 24 | b << 16 | c << 8 | d,
-                nibbles.then_some((a << 12 | b << 8 | c << 4 | d) as u16),
-            );
-        }
+pub(crate) fn address(name: &QueryName, count: usize) -> Address {
+    if count == 4
+        && let Some(address) = four_octets(name)
+    {
+        // Each label is one digit when the length octets between them are all 1.
+        let [a, b, c, d] = address.to_be_bytes().map(u16::from);
+        return Address::Ip4(address, (name.start(4) == 8).then_some(a << 12 | b << 8 | c << 4 | d));
     }
     if count == 0 || count > 32 {
         return Address::No;
@@ -114,9 +120,9 @@ fn address(name: &QueryName, count: usize) -> Address {
     }
 }
 
-/// Whether the first `count` labels of a name say a complete address.
-pub(super) fn is_address(name: &QueryName, count: usize) -> bool {
-    matches!(address(name, count), Address::Ip4(..) | Address::Ip6(_))
+/// Whether it is a complete address.
+pub(super) fn is_address(form: Address) -> bool {
+    matches!(form, Address::Ip4(..) | Address::Ip6(_))
 }
 
 /// The IPv4 address within a mapped or 6to4 one.
@@ -136,14 +142,24 @@ fn may_embed_ip4(address: u128, bits: u32) -> bool {
 impl Zone {
     /// Ask all datasets for the name's first `below` labels, those below the zone's own name. Each match goes to
     /// `visit`.
-    #[inline]
     pub fn look_up<'s, 'q>(
         &'s self,
         name: &'q QueryName,
         below: usize,
         visit: &mut impl FnMut(Match<'s, 'q>),
     ) -> Existence {
-        let form = address(name, below);
+        self.look_up_form(name, below, address(name, below), visit)
+    }
+
+    /// The same, where it is known what the labels say.
+    #[inline]
+    pub(crate) fn look_up_form<'s, 'q>(
+        &'s self,
+        name: &'q QueryName,
+        below: usize,
+        form: Address,
+        visit: &mut impl FnMut(Match<'s, 'q>),
+    ) -> Existence {
         let mut existence = if below == 0 { Existence::Empty } else { Existence::None };
         for dataset in &self.datasets {
             let found = match dataset.data() {
@@ -153,6 +169,23 @@ impl Zone {
             existence = existence.max(found);
         }
         existence
+    }
+}
+
+impl Zone {
+    /// Bring what [`Zone::look_up`] will look at first into the cache. Sections of `combined` are left out: they are
+    /// many, and only one of them will be asked.
+    #[inline]
+    pub(crate) fn prefetch(&self, name: &QueryName, below: usize, form: Address) {
+        for dataset in &self.datasets {
+            match (dataset.data(), form) {
+                (Data::Ip4Set(set), Address::Ip4(address, _)) => set.prefetch(address),
+                (Data::Ip4Trie(trie), Address::Ip4(address, _)) => trie.prefetch(address),
+                (Data::Ip6Trie(trie), Address::Ip6(address)) => trie.prefetch(address),
+                (Data::Dnset(names), _) if below > 0 => names.prefetch(name.labels(0, below)),
+                _ => {}
+            }
+        }
     }
 }
 

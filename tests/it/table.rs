@@ -166,6 +166,8 @@ pub fn facts(specs: &[Spec], zone: &str, full: bool, ttl: (u32, u32, u32)) -> Fa
     let mut soa: Option<(u32, u32)> = None;
     for spec in specs.iter().filter(|spec| spec.zone.trim_end_matches('.').eq_ignore_ascii_case(&facts.zone)) {
         let mut part = (spec.kind.clone(), vec![String::new()]);
+        // The TTL in force, which a `$SOA` that gives none takes; and the names, with and without `!`.
+        let (mut ttl_now, mut names) = (ttl.0, NameKeys::default());
         for line in spec.files.iter().flat_map(|file| file.split(|&octet| octet == b'\n')) {
             let line = String::from_utf8_lossy(line);
             let words: Vec<&str> = line.trim_end_matches('\r').split_ascii_whitespace().collect();
@@ -176,25 +178,23 @@ pub fn facts(specs: &[Spec], zone: &str, full: bool, ttl: (u32, u32, u32)) -> Fa
             }
             match first.to_ascii_lowercase().as_str() {
                 "$soa" if words.len() == 9 && part.1.iter().any(String::is_empty) => {
-                    soa = soa.or(Some((seconds(words[1]), seconds(words[8]))));
+                    let own = seconds(words[1]).filter(|&own| own > 0).unwrap_or(ttl_now);
+                    soa = soa.or(seconds(words[8]).map(|minimum| (own, minimum)));
+                }
+                "$ttl" if words.len() == 2 => {
+                    ttl_now = seconds(words[1]).map_or(ttl_now, |own| if own > 0 { own } else { ttl.0 });
                 }
                 "$ns" | "$nameserver" => facts.ns |= words.iter().skip(2).any(|word| !word.starts_with('-')),
                 "$dataset" => {
                     let kind = words[1].split(':').next().unwrap().to_owned();
                     let mounts = words[2..].iter().map(|mount| mount.trim_matches('@').to_lowercase()).collect();
                     part = (kind, mounts);
+                    names.above(&mut facts.above);
                     part.1.iter().for_each(|mount| ancestors(mount, "", &mut facts.above));
                 }
                 _ if first.starts_with(['$', '#', ';', ':']) => {}
                 _ if part.0 == "dnset" || part.0 == "generic" => {
-                    let name = first.strip_prefix("*.").unwrap_or(first).trim_matches('.').to_lowercase();
-                    let wild = first.starts_with("*.");
-                    for mount in part.1.iter().filter(|_| !first.starts_with('!')) {
-                        ancestors(&name, mount, &mut facts.above);
-                        if wild {
-                            facts.above.insert(joined(&name, mount));
-                        }
-                    }
+                    names.add(&line, &part.1);
                 }
                 _ => {}
             }
@@ -205,13 +205,54 @@ pub fn facts(specs: &[Spec], zone: &str, full: bool, ttl: (u32, u32, u32)) -> Fa
                 _ => {}
             }
         }
+        names.above(&mut facts.above);
     }
     if let Some((own, minimum)) = soa {
-        let own = if own == 0 { ttl.0 } else { own };
         facts.soa = true;
         facts.negative_ttl = minimum.min(own.clamp(ttl.1, ttl.2));
     }
     facts
+}
+
+/// The names of one dataset of names or records.
+#[derive(Default)]
+struct NameKeys {
+    /// Listed: name, whether the names below it are meant, mount point.
+    listed: BTreeSet<(String, bool, String)>,
+    /// The same of exclusions, which take their own listings away.
+    excluded: BTreeSet<(String, bool, String)>,
+}
+
+impl NameKeys {
+    /// Read a line's key.
+    fn add(&mut self, line: &str, mounts: &[String]) {
+        let line = line.trim_start();
+        let (line, set) = match line.strip_prefix('!') {
+            Some(rest) => (rest, &mut self.excluded),
+            None => (line, &mut self.listed),
+        };
+        let key = line.split_ascii_whitespace().next().unwrap_or_default();
+        let name = key.strip_prefix("*.").unwrap_or(key).trim_matches('.').to_lowercase();
+        for mount in mounts {
+            if !key.starts_with("*.") {
+                set.insert((name.clone(), false, mount.clone()));
+            }
+            if key.starts_with("*.") || key.starts_with('.') {
+                set.insert((name.clone(), true, mount.clone()));
+            }
+        }
+    }
+
+    /// The dataset is at its end: add the names that have others below them.
+    fn above(&mut self, above: &mut BTreeSet<String>) {
+        for (name, wild, mount) in self.listed.difference(&self.excluded) {
+            ancestors(name, mount, above);
+            if *wild {
+                above.insert(joined(name, mount));
+            }
+        }
+        *self = Self::default();
+    }
 }
 
 /// A name below a mount point.
@@ -233,24 +274,20 @@ fn ancestors(name: &str, mount: &str, above: &mut BTreeSet<String>) {
     }
 }
 
-/// A time with an optional unit; 0 for anything else.
-fn seconds(text: &str) -> u32 {
-    let (number, unit) = match text.to_ascii_lowercase().chars().last() {
-        Some('s') => (&text[..text.len() - 1], 1),
-        Some('m') => (&text[..text.len() - 1], 60),
-        Some('h') => (&text[..text.len() - 1], 3600),
-        Some('d') => (&text[..text.len() - 1], 86_400),
-        Some('w') => (&text[..text.len() - 1], 604_800),
-        _ => (text, 1),
-    };
-    number.parse::<u32>().map_or(0, |number| number * unit)
+/// A time with an optional unit.
+fn seconds(text: &str) -> Option<u32> {
+    let text = text.to_ascii_lowercase();
+    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800)];
+    let found = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds)));
+    let (number, unit) = found.unwrap_or((&text, 1));
+    number.parse::<u32>().ok()?.checked_mul(unit)
 }
 
 /// The TTLs that rbldnsd's `-t` sets: default, least, most.
 pub fn ttl_options(options: &str) -> (u32, u32, u32) {
     let words: Vec<&str> = options.split(' ').collect();
     let Some(at) = words.iter().position(|word| *word == "-t") else { return (TTL_DEFAULT, 0, u32::MAX) };
-    let parts: Vec<u32> = words[at + 1].split(':').map(seconds).collect();
+    let parts: Vec<u32> = words[at + 1].split(':').map(|part| seconds(part).unwrap_or(0)).collect();
     let part = |i: usize, default: u32| parts.get(i).copied().filter(|&value| value > 0).unwrap_or(default);
     (part(0, TTL_DEFAULT), part(1, 0), part(2, u32::MAX))
 }
