@@ -199,8 +199,8 @@ pub fn follow(stream: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// Everything a stream says, collected on a thread.
-pub fn collect(stream: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
+/// Everything a stream says, collected on a thread, which ends with the stream.
+pub fn collect(stream: impl Read + Send + 'static, log: Arc<Mutex<String>>) -> std::thread::JoinHandle<()> {
     let lines = follow(stream);
     std::thread::spawn(move || {
         while let Ok(line) = lines.recv() {
@@ -208,7 +208,7 @@ pub fn collect(stream: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
             log.push_str(&line);
             log.push('\n');
         }
-    });
+    })
 }
 
 /// Fetch a page: status and body.
