@@ -1,5 +1,7 @@
 //! From a datagram or a stream to an answer and back.
 
+#[cfg(test)]
+mod access_tests;
 pub mod answer;
 mod connection;
 pub mod limits;

@@ -3,7 +3,7 @@
 //! All datasets of the zone are asked and their answers united. Whether a name without data exists is decided over
 //! all of them: a partial address and an empty non-terminal do (RFC 8020), a complete unlisted address does not.
 
-use super::Zone;
+use super::{Access, Everything, Zone};
 use crate::dataset::records::Found;
 use crate::dataset::template::Subject;
 use crate::dataset::values::EXCLUDED;
@@ -138,12 +138,71 @@ impl Zone {
         below: usize,
         visit: &mut impl FnMut(Match<'s, 'q>),
     ) -> Existence {
+        self.ask(name, below, |dataset, form, below| look_up_one(dataset, form, name, below, visit))
+    }
+
+    /// As [`Zone::look_up`], as far as the access lists let the client see.
+    #[inline]
+    pub fn look_up_for<'s, 'q>(
+        &'s self,
+        access: Access<'s>,
+        name: &'q QueryName,
+        below: usize,
+        visit: &mut impl FnMut(Match<'s, 'q>),
+    ) -> Existence {
+        match access {
+            Access::Open => self.look_up(name, below, visit),
+            Access::Listed(everything) => self.look_up_instead(name, below, Some(everything), visit),
+            Access::Empty | Access::Refuse | Access::Ignore => self.look_up_instead(name, below, None, visit),
+        }
+    }
+
+    /// As [`Zone::look_up`] with everything listed, or nothing: the lists' entries do not count, while the records of
+    /// `generic` datasets do (rbldnsd.8, "acl Dataset").
+    #[cold]
+    fn look_up_instead<'s, 'q>(
+        &'s self,
+        name: &'q QueryName,
+        below: usize,
+        everything: Option<Everything<'s>>,
+        visit: &mut impl FnMut(Match<'s, 'q>),
+    ) -> Existence {
+        let mut listed = false;
+        let existence = self.ask(name, below, |dataset, form, below| match dataset.data() {
+            Data::Generic(_) => look_up_one(dataset, form, name, below, visit),
+            _ if everything.is_some() && could_list(dataset, form, below) => {
+                listed = true;
+                Existence::Listed
+            }
+            // It lists other names, but they do not say which.
+            Data::Dnset(_) => Existence::None,
+            _ => match form {
+                // A partial address is there with any list, an empty one too.
+                Address::Partial { .. } => look_up_one(dataset, form, name, below, &mut |_| {}),
+                _ => Existence::None,
+            },
+        });
+        if let Some(everything) = everything.filter(|_| listed) {
+            visit(Match::Listing(everything.list, everything.id, everything.subject()));
+        }
+        existence
+    }
+
+    /// Ask each dataset, or those of its sections that are mounted closest above the name, what it knows; `one` is told
+    /// how many labels are below the mount and what address they are.
+    #[inline]
+    fn ask<'s>(
+        &'s self,
+        name: &QueryName,
+        below: usize,
+        mut one: impl FnMut(&'s Dataset, Address, usize) -> Existence,
+    ) -> Existence {
         let form = address(name, below);
         let mut existence = if below == 0 { Existence::Empty } else { Existence::None };
         for dataset in &self.datasets {
             let found = match dataset.data() {
-                Data::Combined(parts) => look_up_parts(parts, name, below, visit),
-                _ => look_up_one(dataset, form, name, below, visit),
+                Data::Combined(parts) => ask_parts(parts, name, below, &mut one),
+                _ => one(dataset, form, below),
             };
             existence = existence.max(found);
         }
@@ -151,12 +210,23 @@ impl Zone {
     }
 }
 
+/// Whether a dataset is asked for names of this form at all, whatever it lists.
+fn could_list(dataset: &Dataset, form: Address, below: usize) -> bool {
+    match (dataset.data(), form) {
+        (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip4(_)) => true,
+        (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip6(address)) => embedded_ip4(address).is_some(),
+        (Data::Ip6Trie(_) | Data::Ip6Tset(_), Address::Ip6(_)) => true,
+        (Data::Dnset(_), _) => below > 0,
+        _ => false,
+    }
+}
+
 /// Ask the sections that are mounted closest above the name.
-fn look_up_parts<'s, 'q>(
+fn ask_parts<'s>(
     parts: &'s [Part],
-    name: &'q QueryName,
+    name: &QueryName,
     below: usize,
-    visit: &mut impl FnMut(Match<'s, 'q>),
+    one: &mut impl FnMut(&'s Dataset, Address, usize) -> Existence,
 ) -> Existence {
     let relative = name.labels(0, below);
     let mut deepest = None;
@@ -180,7 +250,7 @@ fn look_up_parts<'s, 'q>(
     let mount = name.labels(inner, below);
     let form = address(name, inner);
     for part in parts.iter().filter(|part| part.names.iter().any(|name| name.labels() == mount)) {
-        existence = existence.max(look_up_one(&part.dataset, form, name, inner, visit));
+        existence = existence.max(one(&part.dataset, form, inner));
     }
     existence
 }
