@@ -345,6 +345,11 @@ mod tests {
     }
 
     #[test]
+    fn access_lists_are_not_asked() {
+        assert_eq!(ask(Kind::Acl, &["0/0 :5:x\n"], "192.0.2.1"), "192.0.2.1 in z.example: not listed\n");
+    }
+
+    #[test]
     fn the_deciding_lines_are_named() {
         let set = ":2:d $\n10/8 :8:wide\n10.1/16\n!10.2/16\n10.1.2.0/25 :3:a\n10.1.2.5 :4:b\n";
         let cases = [
