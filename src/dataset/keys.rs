@@ -1,7 +1,7 @@
 //! Sorted keys with a short index over their top bits.
 //!
 //! The index cuts the span between the smallest and the largest key into equal parts, about one for every
-//! [`KEYS_PER_BUCKET`] keys, and says where each part begins. A search looks at one part only. It serves whatever
+//! eight keys, and says where each part begins. A search looks at one part only. It serves whatever
 //! is too small or too wide for the 16-bit strides of [`super::hosts`].
 
 /// Keys for each part of the span: half a cache line of 32-bit keys, and an index of half an octet a key.

@@ -9,7 +9,7 @@
 //! | [`ip4`], [`ip6`] | the address datasets, made of those |
 //! | [`names`], [`records`] | names to value ids; `generic` |
 //! | [`clients`] | `acl`: client networks to actions |
-//! | [`keys`], [`column`] | sorted keys with an index; numbers in the narrowest width |
+//! | [`keys`], [`mod@column`] | sorted keys with an index; numbers in the narrowest width |
 
 pub mod builder;
 pub mod clients;
@@ -81,9 +81,14 @@ impl Kind {
         (Self::Acl, "acl"),
     ];
 
+    /// Whether its keys are IPv4 addresses.
+    pub fn has_ip4(self) -> bool {
+        matches!(self, Self::Ip4Set | Self::Ip4Tset | Self::Ip4Trie)
+    }
+
     /// Whether its keys are addresses.
     pub fn has_addresses(self) -> bool {
-        matches!(self, Self::Ip4Set | Self::Ip4Tset | Self::Ip4Trie | Self::Ip6Tset | Self::Ip6Trie)
+        self.has_ip4() || matches!(self, Self::Ip6Tset | Self::Ip6Trie)
     }
 
     /// The name in settings, command lines and metrics.
@@ -319,10 +324,16 @@ impl Dataset {
             (ipnet::IpNet::V4(net), Data::Ip4Trie(trie)) => {
                 trie.any_listed(net.network().into(), net.broadcast().into())
             }
-            (ipnet::IpNet::V6(net), Data::Ip6Trie(trie)) => {
-                trie.any_listed(net.network().into(), net.broadcast().into())
-            }
-            (ipnet::IpNet::V6(net), Data::Ip6Tset(set)) => set.any_listed(net.network().into(), net.broadcast().into()),
+            (ipnet::IpNet::V6(net), _) => self.any_ip6(net.network().into(), net.broadcast().into()),
+            _ => false,
+        }
+    }
+
+    /// Whether an IPv6 dataset lists any address within `first..=last`.
+    pub(crate) fn any_ip6(&self, first: u128, last: u128) -> bool {
+        match &self.data {
+            Data::Ip6Trie(trie) => trie.any_listed(first, last),
+            Data::Ip6Tset(set) => set.any_listed(first, last),
             _ => false,
         }
     }

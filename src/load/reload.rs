@@ -78,7 +78,8 @@ impl Loader {
         for (slot, news) in self.slots.iter_mut().zip(&mut news) {
             let due = match why {
                 Why::Files => slot.changed(),
-                Why::Retry => slot.retry_due(now.monotonic),
+                // Files that have changed wait until they are quiet, with the others of their generation.
+                Why::Retry => slot.retry_due(now.monotonic) && !slot.changed(),
                 Why::Asked => slot.unsettled() || slot.changed(),
             };
             if due {

@@ -161,7 +161,10 @@ impl Served {
     /// Whether the zone can be answered from at this time.
     fn state(&self, now_s: f64) -> ZoneState {
         let expired = |data: &Arc<Data>| data.dataset.expires().is_some_and(|at| now_s >= at as f64);
-        if self.in_service.is_empty() {
+        if self.spec.sources.is_empty() {
+            // A retired zone has no data to wait for.
+            ZoneState::Ready
+        } else if self.in_service.is_empty() {
             ZoneState::NotReady
         } else if self.in_service.iter().any(expired)
             || matches!(self.spec.expiry, ExpiryOptions::Servfail { after_s } if now_s >= self.too_old_at(after_s))

@@ -121,11 +121,12 @@ pub type Answer = fn(&mut [u8], usize, &Context<'_>, &Snapshot) -> Outcome;
 /// `buf` must hold at least 512 octets, and over a stream as much as the largest answer wanted (65 535).
 pub fn handle(buf: &mut [u8], len: usize, context: &Context<'_>, snapshot: &Snapshot) -> Outcome {
     let global = snapshot.access(context.client);
-    match Message::read(&buf[..len.min(buf.len())]) {
+    let mut query = Query::EMPTY;
+    match Message::read(&buf[..len.min(buf.len())], &mut query) {
         Message::Short => Outcome::Drop(Dropped::Short),
         Message::Response => Outcome::Drop(Dropped::Response),
         _ if matches!(global, Access::Ignore) => Outcome::Drop(Dropped::Policy),
-        Message::Query(query) => answer(&query, context, snapshot, global, buf),
+        Message::Query => answer(&query, context, snapshot, global, buf),
         Message::Error(error) => {
             let opt = error.edns.map(|edns| opt(&edns, context, error_ede(error.rcode)));
             let reply = Writer::new(buf, error.question_end, usize::MAX, 0);

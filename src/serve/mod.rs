@@ -1,7 +1,5 @@
 //! From a datagram or a stream to an answer and back.
 
-#[cfg(test)]
-mod access_tests;
 pub mod answer;
 mod connection;
 pub mod limits;

@@ -193,10 +193,14 @@ pub const LABELS_MAX: usize = 127;
 pub struct BadName;
 
 impl QueryName {
-    /// Read the uncompressed name at the beginning of `message`; also says how many octets it takes there.
+    /// No name yet: the root.
+    pub const EMPTY: Self = Self { octets: [0; NAME_LEN_MAX], starts: [0; LABELS_MAX], count: 0, len: 0 };
+
+    /// Read the uncompressed name at the beginning of `message`; says how many octets it takes there.
+    ///
+    /// In place, as a name is too large to be moved about for each query. After an error nothing may be asked of it.
     #[inline]
-    pub fn read(message: &[u8]) -> Result<(Self, usize), BadName> {
-        let mut name = Self { octets: [0; NAME_LEN_MAX], starts: [0; LABELS_MAX], count: 0, len: 0 };
+    pub fn read(&mut self, message: &[u8]) -> Result<usize, BadName> {
         let mut at = 0usize;
         let mut count = 0usize;
         loop {
@@ -208,22 +212,25 @@ impl QueryName {
             if len > LABEL_LEN_MAX || at + len + 1 >= NAME_LEN_MAX || at + len + 1 > message.len() {
                 return Err(BadName);
             }
-            name.starts[count] = at as u8;
+            self.starts[count] = at as u8;
             count += 1;
             at += len + 1;
         }
-        name.octets[..at].copy_from_slice(&message[..at]);
-        name.octets[..at].make_ascii_lowercase();
-        name.count = count as u8;
-        name.len = at as u8;
-        Ok((name, at + 1))
+        self.octets[..at].copy_from_slice(&message[..at]);
+        self.octets[..at].make_ascii_lowercase();
+        self.count = count as u8;
+        self.len = at as u8;
+        Ok(at + 1)
     }
 
     /// The lower-case form of a name.
     pub fn of(name: &Name) -> Self {
-        // A `Name` is valid wire form by construction; the root stands in for what can not be.
-        Self::read(name.wire())
-            .map_or(Self { octets: [0; NAME_LEN_MAX], starts: [0; LABELS_MAX], count: 0, len: 0 }, |(name, _)| name)
+        let mut own = Self::EMPTY;
+        // A `Name` is valid wire form by construction; were it not, the root would stand for it.
+        if own.read(name.wire()).is_err() {
+            return Self::EMPTY;
+        }
+        own
     }
 
     /// Labels, the root not counted.
@@ -302,10 +309,12 @@ mod tests {
             (b"\x41a\0", None),
         ];
         for (wire, expected) in cases {
-            let got = QueryName::read(wire).ok().map(|(name, len)| (name.label_count(), len));
+            let mut name = QueryName::EMPTY;
+            let got = name.read(wire).ok().map(|len| (name.label_count(), len));
             assert_eq!(got, expected, "{wire:?}");
         }
-        let (name, _) = QueryName::read(b"\x01a\x02BC\0").unwrap();
+        let mut name = QueryName::EMPTY;
+        name.read(b"\x01a\x02BC\0").unwrap();
         assert_eq!(
             (name.label(1), name.labels_from(1), name.labels(0, 1)),
             (&b"bc"[..], &b"\x02bc"[..], &b"\x01a"[..])

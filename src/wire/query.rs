@@ -24,12 +24,11 @@ pub struct Query {
     pub edns: Option<Edns>,
 }
 
-/// What a message is. The query is large and stays on the stack: a box would be an allocation for each.
-#[allow(clippy::large_enum_variant)]
-#[derive(Clone, Copy, Debug)]
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
     /// A question to answer.
-    Query(Query),
+    Query,
     /// A message to answer with an error.
     Error(ErrorReply),
     /// Shorter than a header.
@@ -107,10 +106,15 @@ fn find_edns(message: &[u8], mut at: usize) -> Result<Option<Edns>, BadRecords> 
     Ok(found)
 }
 
+impl Query {
+    /// No question yet.
+    pub const EMPTY: Self = Self { name: QueryName::EMPTY, qtype: 0, qclass: 0, question_end: HEADER_LEN, edns: None };
+}
+
 impl Message {
-    /// Read a message.
+    /// Read a message; its question goes to `query`, in place, as it is too large to be moved about.
     #[inline]
-    pub fn read(message: &[u8]) -> Self {
+    pub fn read(message: &[u8], query: &mut Query) -> Self {
         if message.len() < HEADER_LEN {
             return Self::Short;
         }
@@ -118,14 +122,12 @@ impl Message {
             return Self::Response;
         }
         let opcode = message[2] & OPCODE_BITS;
-        let question = if u16_at(message, 4) == Some(1) { Self::question(message) } else { None };
-        let error = |rcode, edns| {
-            let (question_end, qtype) = question.as_ref().map_or((HEADER_LEN, 0), |q| (q.question_end, q.qtype));
-            Self::Error(ErrorReply { rcode, question_end, qtype, edns })
-        };
-        let Some(mut query) = question else {
-            return error(if opcode == 0 { rcode::FORMERR } else { rcode::NOTIMP }, None);
-        };
+        if u16_at(message, 4) != Some(1) || query.read_question(message).is_none() {
+            let rcode = if opcode == 0 { rcode::FORMERR } else { rcode::NOTIMP };
+            return Self::Error(ErrorReply { rcode, question_end: HEADER_LEN, qtype: 0, edns: None });
+        }
+        let (question_end, qtype) = (query.question_end, query.qtype);
+        let error = |rcode, edns| Self::Error(ErrorReply { rcode, question_end, qtype, edns });
         let edns = if message[6..HEADER_LEN] == [0; 6] { Ok(None) } else { find_edns(message, query.question_end) };
         match (opcode, edns) {
             (0, Ok(edns)) => {
@@ -133,7 +135,7 @@ impl Message {
                 if edns.is_some_and(|edns| edns.version > 0) {
                     return error(rcode::BADVERS, edns);
                 }
-                Self::Query(query)
+                Self::Query
             }
             (0, Err(BadRecords::Option(edns, BadOption::Cookie))) => error(rcode::FORMERR, Some(edns)),
             (0, Err(_)) => error(rcode::FORMERR, None),
@@ -142,13 +144,15 @@ impl Message {
             (_, edns) => error(rcode::NOTIMP, edns.ok().flatten()),
         }
     }
+}
 
-    /// The one question.
+impl Query {
+    /// Read the one question.
     #[inline]
-    fn question(message: &[u8]) -> Option<Query> {
-        let (name, len) = QueryName::read(&message[HEADER_LEN..]).ok()?;
-        let at = HEADER_LEN + len;
-        let (qtype, qclass) = (u16_at(message, at)?, u16_at(message, at + 2)?);
-        Some(Query { name, qtype, qclass, question_end: at + 4, edns: None })
+    fn read_question(&mut self, message: &[u8]) -> Option<()> {
+        let at = HEADER_LEN + self.name.read(&message[HEADER_LEN..]).ok()?;
+        (self.qtype, self.qclass) = (u16_at(message, at)?, u16_at(message, at + 2)?);
+        (self.question_end, self.edns) = (at + 4, None);
+        Some(())
     }
 }

@@ -86,6 +86,8 @@ pub struct Zone {
     pub(crate) label_count: usize,
     /// It has an address dataset.
     has_addresses: bool,
+    /// It has an IPv4 dataset.
+    has_ip4: bool,
     /// Its SOA, ready to be written.
     pub(crate) soa: Option<ApexSoa>,
     /// Its name servers, ready to be written.
@@ -152,9 +154,9 @@ impl Zone {
             ApexNs { ttl: clamp(ns.ttl), names }
         });
         let label_count = settings.name.label_count();
-        let has_addresses =
-            datasets.iter().flat_map(|dataset| dataset.parts()).any(|(_, part)| part.kind().has_addresses());
-        Self { settings, slot, serial, state, datasets, acl, label_count, has_addresses, soa, ns }
+        let kinds = || datasets.iter().flat_map(|dataset| dataset.parts()).map(|(_, part)| part.kind());
+        let (has_addresses, has_ip4) = (kinds().any(Kind::has_addresses), kinds().any(Kind::has_ip4));
+        Self { settings, slot, serial, state, datasets, acl, label_count, has_addresses, has_ip4, soa, ns }
     }
 
     /// The serial that `$SOA` fixes, if a dataset does (RFC 1035 section 3.3.13).

@@ -35,8 +35,8 @@ pub enum Match<'s, 'q> {
 /// What an address name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Address {
-    /// Four octets.
-    Ip4(u32),
+    /// Four octets; and if each is a nibble as well, the upper 16 bits of the IPv6 addresses that begin so.
+    Ip4(u32, Option<u16>),
     /// 32 nibbles.
     Ip6(u128),
     /// Fewer, but what is there is right.
@@ -48,6 +48,17 @@ enum Address {
     },
     /// None.
     No,
+}
+
+/// How a name looks from the zone, or from the mount of a section.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// The address that it is there.
+    form: Address,
+    /// Labels below the zone or the mount.
+    below: usize,
+    /// No dataset there has IPv4 addresses.
+    alone: bool,
 }
 
 /// The upper 96 bits of IPv4-mapped addresses (RFC 4291 section 2.5.5.2).
@@ -87,7 +98,12 @@ fn address(name: &QueryName, count: usize) -> Address {
     if count == 4 {
         let octets = [octet(name.label(3)), octet(name.label(2)), octet(name.label(1)), octet(name.label(0))];
         if let [Some(a), Some(b), Some(c), Some(d)] = octets {
-            return Address::Ip4(a << 24 | b << 16 | c << 8 | d);
+            // Each label is one digit: the length octets between them are all 1.
+            let nibbles = name.start(4) - name.start(0) == 8;
+            return Address::Ip4(
+                a << 24 | b << 16 | c << 8 | d,
+                nibbles.then_some((a << 12 | b << 8 | c << 4 | d) as u16),
+            );
         }
     }
     if count == 0 || count > 32 {
@@ -111,7 +127,7 @@ fn address(name: &QueryName, count: usize) -> Address {
 
 /// Whether the first `count` labels of a name say a complete address.
 pub(super) fn is_address(name: &QueryName, count: usize) -> bool {
-    matches!(address(name, count), Address::Ip4(_) | Address::Ip6(_))
+    matches!(address(name, count), Address::Ip4(..) | Address::Ip6(_))
 }
 
 /// The IPv4 address within a mapped or 6to4 one.
@@ -138,7 +154,7 @@ impl Zone {
         below: usize,
         visit: &mut impl FnMut(Match<'s, 'q>),
     ) -> Existence {
-        self.ask(name, below, |dataset, form, below| look_up_one(dataset, form, name, below, visit))
+        self.ask(name, below, |dataset, place| look_up_one(dataset, place, name, visit))
     }
 
     /// As [`Zone::look_up`], as far as the access lists let the client see.
@@ -168,17 +184,18 @@ impl Zone {
         visit: &mut impl FnMut(Match<'s, 'q>),
     ) -> Existence {
         let mut listed = false;
-        let existence = self.ask(name, below, |dataset, form, below| match dataset.data() {
-            Data::Generic(_) => look_up_one(dataset, form, name, below, visit),
-            _ if everything.is_some() && could_list(dataset, form, below) => {
+        let existence = self.ask(name, below, |dataset, place| match dataset.data() {
+            Data::Generic(_) => look_up_one(dataset, place, name, visit),
+            _ if everything.is_some() && could_list(dataset, place) => {
                 listed = true;
                 Existence::Listed
             }
             // It lists other names, but they do not say which.
             Data::Dnset(_) => Existence::None,
-            _ => match form {
+            _ => match place.form {
                 // A partial address is there with any list, an empty one too.
-                Address::Partial { .. } => look_up_one(dataset, form, name, below, &mut |_| {}),
+                Address::Partial { .. } => look_up_one(dataset, place, name, &mut |_| {}),
+                Address::Ip4(..) if place.alone => look_up_one(dataset, place, name, &mut |_| {}),
                 _ => Existence::None,
             },
         });
@@ -188,21 +205,20 @@ impl Zone {
         existence
     }
 
-    /// Ask each dataset, or those of its sections that are mounted closest above the name, what it knows; `one` is told
-    /// how many labels are below the mount and what address they are.
+    /// Ask each dataset, or those of its sections that are mounted closest above the name, what it knows.
     #[inline]
     fn ask<'s>(
         &'s self,
         name: &QueryName,
         below: usize,
-        mut one: impl FnMut(&'s Dataset, Address, usize) -> Existence,
+        mut one: impl FnMut(&'s Dataset, Place) -> Existence,
     ) -> Existence {
         let form = address(name, below);
         let mut existence = if below == 0 { Existence::Empty } else { Existence::None };
         for dataset in &self.datasets {
             let found = match dataset.data() {
                 Data::Combined(parts) => ask_parts(parts, name, below, &mut one),
-                _ => one(dataset, form, below),
+                _ => one(dataset, Place { form, below, alone: !self.has_ip4 }),
             };
             existence = existence.max(found);
         }
@@ -211,12 +227,12 @@ impl Zone {
 }
 
 /// Whether a dataset is asked for names of this form at all, whatever it lists.
-fn could_list(dataset: &Dataset, form: Address, below: usize) -> bool {
-    match (dataset.data(), form) {
-        (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip4(_)) => true,
+fn could_list(dataset: &Dataset, place: Place) -> bool {
+    match (dataset.data(), place.form) {
+        (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip4(..)) => true,
         (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip6(address)) => embedded_ip4(address).is_some(),
         (Data::Ip6Trie(_) | Data::Ip6Tset(_), Address::Ip6(_)) => true,
-        (Data::Dnset(_), _) => below > 0,
+        (Data::Dnset(_), _) => place.below > 0,
         _ => false,
     }
 }
@@ -226,7 +242,7 @@ fn ask_parts<'s>(
     parts: &'s [Part],
     name: &QueryName,
     below: usize,
-    one: &mut impl FnMut(&'s Dataset, Address, usize) -> Existence,
+    one: &mut impl FnMut(&'s Dataset, Place) -> Existence,
 ) -> Existence {
     let relative = name.labels(0, below);
     let mut deepest = None;
@@ -249,8 +265,10 @@ fn ask_parts<'s>(
     }
     let mount = name.labels(inner, below);
     let form = address(name, inner);
-    for part in parts.iter().filter(|part| part.names.iter().any(|name| name.labels() == mount)) {
-        existence = existence.max(one(&part.dataset, form, inner));
+    let mounted = || parts.iter().filter(|part| part.names.iter().any(|name| name.labels() == mount));
+    let place = Place { form, below: inner, alone: !mounted().any(|part| part.dataset.kind().has_ip4()) };
+    for part in mounted() {
+        existence = existence.max(one(&part.dataset, place));
     }
     existence
 }
@@ -273,11 +291,11 @@ fn ends_with_labels(mut labels: &[u8], end: &[u8]) -> bool {
 #[inline]
 fn look_up_one<'s, 'q>(
     dataset: &'s Dataset,
-    form: Address,
+    place: Place,
     name: &'q QueryName,
-    below: usize,
     visit: &mut impl FnMut(Match<'s, 'q>),
 ) -> Existence {
+    let Place { form, below, alone } = place;
     let mut listing = |id: Option<u32>, subject| match id {
         Some(id) if id != EXCLUDED => {
             visit(Match::Listing(dataset, id, subject));
@@ -286,7 +304,7 @@ fn look_up_one<'s, 'q>(
         _ => Existence::None,
     };
     match (dataset.data(), form) {
-        (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip4(address)) => {
+        (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip4(address, _)) => {
             listing(dataset.find_ip4(address), Subject::Ip4(address))
         }
         (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip6(address)) => match embedded_ip4(address) {
@@ -301,6 +319,12 @@ fn look_up_one<'s, 'q>(
             listing(dataset.find_ip6(address), Subject::Ip6(address))
         }
         (Data::Ip6Trie(_) | Data::Ip6Tset(_), Address::Partial { nibbles: Some(_), .. }) => Existence::Empty,
+        // `1.0.0.2` is 2.0.0.1 and the beginning of 2001::/16. Beside an IPv4 list it is a complete address, and there
+        // only if something is below it.
+        (Data::Ip6Trie(_) | Data::Ip6Tset(_), Address::Ip4(_, Some(top))) => {
+            let first = u128::from(top) << 112;
+            if alone || dataset.any_ip6(first, first | u128::MAX >> 16) { Existence::Empty } else { Existence::None }
+        }
         (Data::Dnset(names), _) => {
             if below == 0 {
                 return Existence::None;
@@ -339,8 +363,9 @@ mod tests {
         let partial = |octets, nibbles| Address::Partial { octets, nibbles };
         let full = nibbles("10000000000000000000000000008bd0");
         for (text, expected) in [
-            ("4.3.2.1", Address::Ip4(0x0102_0304)),
-            ("004.003.2.1", Address::Ip4(0x0102_0304)),
+            ("4.3.2.1", Address::Ip4(0x0102_0304, Some(0x1234))),
+            ("4.30.2.1", Address::Ip4(0x0102_1e04, None)),
+            ("004.003.2.1", Address::Ip4(0x0102_0304, None)),
             ("4.3.2.256", Address::No),
             ("0004.3.2.1", Address::No),
             ("x.4.3.2.1", Address::No),

@@ -161,9 +161,14 @@ pub fn parse_time(text: &[u8]) -> Option<u32> {
     u32::try_from(value).ok().map(|time| time.min(TTL_MAX))
 }
 
+/// The TTL of a `$SOA` or `$NS`: 0 takes the `$TTL` above it.
+fn ttl_or_default(ttl: u32, header: &Header) -> u32 {
+    if ttl == 0 { header.ttl.unwrap_or(0) } else { ttl }
+}
+
 /// `$SOA ttl mname rname serial refresh retry expire minimum`; the first valid one counts.
 fn soa<'a>(scan: &mut Scan<'a>, header: &mut Header) -> Result<Special<'a>, Fault> {
-    let ttl = time(scan)?;
+    let ttl = ttl_or_default(time(scan)?, header);
     let (mname, rname) = (name(scan)?, name(scan)?);
     let serial = scan.number_u32()?;
     if !scan.skip_blanks() {
@@ -186,7 +191,7 @@ fn soa<'a>(scan: &mut Scan<'a>, header: &mut Header) -> Result<Special<'a>, Faul
 
 /// `$NS ttl name…`; the first line with a name left counts, and `-name` leaves one out.
 fn name_servers<'a>(scan: &mut Scan<'a>, header: &mut Header) -> Result<Special<'a>, Fault> {
-    let ttl = time(scan)?;
+    let ttl = ttl_or_default(time(scan)?, header);
     let mut names: Vec<Name> = Vec::new();
     if scan.rest().is_empty() {
         return Err(Fault::new(scan.at, "no name server is named"));

@@ -1,1 +1,44 @@
-//! One integration crate.
+//! The server as its users meet it: the real binary, real sockets, real zone files.
+//!
+//! `server` starts and asks it, `message` spells queries and replies, `judge` says what may differ from rbldnsd.
+//! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by rbldnsd (`conformance`, `random`, `reallists`),
+//! by what an operator does (`cli`, `settings`, `metrics`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how to run them.
+
+mod architecture;
+mod cli;
+mod conformance;
+mod duties;
+mod edns;
+mod garbage;
+mod judge;
+mod lists;
+mod load;
+mod message;
+mod metrics;
+mod random;
+mod rbldnsd;
+mod reallists;
+mod reload;
+mod server;
+mod settings;
+mod streams;
+mod table;
+mod tools;
+
+use std::io::Write;
+use std::sync::{Mutex, MutexGuard};
+
+/// Say that a test can not do its work here, because `what` is absent; `tests/run` counts these lines. With `CI=true`
+/// that is a failure.
+fn skip(what: &str) {
+    assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "{what} is absent, and CI must have it");
+    // Not `println!`: that is shown of failed tests only.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {what} is absent");
+}
+
+/// Held by tests that need the machine for themselves: those that measure time or load millions of lines.
+fn alone() -> MutexGuard<'static, ()> {
+    /// The one lock.
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

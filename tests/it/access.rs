@@ -11,10 +11,10 @@ use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::rdata::opt::EdnsCode;
 use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
 
-use super::answer::{Context, Dropped, Outcome, Policy, Transport, handle};
-use crate::dataset::{Dataset, Kind};
-use crate::zone::{Snapshot, Zone, ZoneSettings, ZoneState};
-use crate::zonefile::{self, Source};
+use dnsbld::serve::answer::{Context, Dropped, Outcome, Policy, Transport, handle};
+use dnsbld::dataset::{Dataset, Kind};
+use dnsbld::zone::{Snapshot, Zone, ZoneSettings, ZoneState};
+use dnsbld::zonefile::{self, Source};
 
 /// The lists of most cases: a list of hosts and a few records.
 const MAIL: &[(Kind, &str)] = &[

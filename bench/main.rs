@@ -1,0 +1,134 @@
+//! The figures of the server: load time, memory, look-up, wire to wire and instruction counts, as one table.
+//!
+//! `cargo bench` runs everything at full size, `cargo bench -- --quick` the same at small sizes within seconds;
+//! `bench/README.md` says what each figure means. The program runs itself again for what must be measured in a
+//! fresh process (memory, load time) or under `valgrind` (instruction counts); those runs are told by a first
+//! argument `child`.
+
+mod counts;
+mod lists;
+mod load;
+mod lookup;
+mod memory;
+mod queries;
+mod rbldnsd;
+mod suite;
+mod table;
+mod timing;
+mod wire;
+
+use std::process::ExitCode;
+
+use suite::{Sizes, Suite};
+use table::Table;
+
+/// What a run is asked to do.
+#[derive(Debug)]
+struct Options {
+    /// Small sizes, targets not judged.
+    quick: bool,
+    /// Sections to run, all when empty.
+    only: Vec<String>,
+}
+
+/// A section: measures and adds its rows.
+type Section = fn(&Suite, &mut Table);
+
+/// The sections in the order they run, with the function that fills the table.
+const SECTIONS: [(&str, Section); 5] = [
+    ("load", load::run),
+    ("memory", memory::run),
+    ("lookup", lookup::run),
+    ("wire", wire::run),
+    ("counts", counts::run),
+];
+
+/// Names the file that gets the table besides standard output.
+const TABLE_FILE: &str = "DNSBLD_BENCH_TABLE";
+
+/// What `--help` says.
+const HELP: &str = "\
+cargo bench [-- [--quick] [--only SECTION]...]
+
+  --quick          small lists and few queries; targets are shown, not judged
+  --only SECTION   load, memory, lookup, wire or counts; may be repeated
+
+DNSBLD_BENCH_TABLE=FILE writes the table to FILE as well.
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some("child") => return child(&args[1..]),
+        // `cargo test --all-targets` runs bench targets without `--bench`: there it is enough that they build.
+        None => {
+            println!("run `cargo bench`, or this program with `--bench`");
+            return ExitCode::SUCCESS;
+        }
+        _ if args.iter().any(|arg| arg == "--help" || arg == "-h") => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
+    }
+    let options = match parse(&args) {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("{message}\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    let suite = Suite::new(if options.quick { Sizes::QUICK } else { Sizes::FULL });
+    let mut table = Table::new(!options.quick);
+    table.note(&suite.describe());
+    for (name, run) in SECTIONS {
+        if options.only.is_empty() || options.only.iter().any(|only| only == name) {
+            table.section(name);
+            run(&suite, &mut table);
+        }
+    }
+    table.note(&format!("load average at the end: {}", suite::load_average()));
+    let text = table.to_markdown();
+    println!("\n{text}");
+    if let Some(path) = std::env::var_os(TABLE_FILE)
+        && let Err(error) = std::fs::write(&path, &text)
+    {
+        eprintln!("{}: {error}: the table could not be written there", path.display());
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// Read the command line of the outer run.
+fn parse(args: &[String]) -> Result<Options, String> {
+    let mut options = Options { quick: false, only: Vec::new() };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            // Cargo adds it to every bench target.
+            "--bench" => {}
+            "--quick" => options.quick = true,
+            "--only" => match args.next() {
+                Some(name) if SECTIONS.iter().any(|(section, _)| section == name) => options.only.push(name.clone()),
+                _ => return Err("`--only` wants one of load, memory, lookup, wire and counts".to_owned()),
+            },
+            other => return Err(format!("`{other}` is no option")),
+        }
+    }
+    Ok(options)
+}
+
+/// Run one measurement for the outer run, which reads what is printed.
+fn child(args: &[String]) -> ExitCode {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        ["load", kind, file] => load::child(kind, file),
+        ["memory", kind, file, warm] => memory::child(kind, file, warm),
+        ["count", case, kind, file] => counts::child(case, kind, file),
+        _ => {
+            eprintln!("`child` is for the bench program itself");
+            return ExitCode::from(2);
+        }
+    }
+    ExitCode::SUCCESS
+}

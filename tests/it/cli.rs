@@ -1,0 +1,111 @@
+//! `check` and `query`, and the sample settings of `zones/`, as an operator meets them.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::message::{A, TXT, query};
+use crate::server::Server;
+
+/// Run the program in a directory.
+fn run(dir: &Path, arguments: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_dnsbld"))
+        .args(arguments.split_ascii_whitespace())
+        .current_dir(dir)
+        .output()
+        .unwrap()
+}
+
+/// What it printed, both streams, and its exit code.
+fn said(output: &Output) -> (String, Option<i32>) {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(!text.contains("panicked"), "{text}");
+    (text, output.status.code())
+}
+
+/// A directory with these files.
+fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    files.iter().for_each(|(name, text)| std::fs::write(dir.path().join(name), text).unwrap());
+    dir
+}
+
+/// The sample zones, on ports of their own choice.
+fn samples() -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let zones = Path::new(env!("CARGO_MANIFEST_DIR")).join("zones");
+    for entry in std::fs::read_dir(&zones).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
+    }
+    let settings = std::fs::read_to_string(zones.join("dnsbld.toml")).unwrap();
+    assert!(settings.contains("127.0.0.1:5353") && settings.contains("127.0.0.1:9353"), "{settings}");
+    (dir, settings.replace(":5353", ":0").replace(":9353", ":0"))
+}
+
+#[test]
+fn the_samples_are_good_and_are_served() {
+    let (dir, settings) = samples();
+    let (text, code) = said(&run(dir.path(), "check --config dnsbld.toml"));
+    assert_eq!(code, Some(0), "{text}");
+    let server = Server::start_in(dir, &settings);
+    assert!(server.started.starts_with("ready: "), "{}", server.started);
+    assert!(server.ask(&query("2.0.0.127.bl.example.org", A)).answers().contains("A 127.0.0.2"));
+    assert_eq!(server.tcp().ask(&query("2.0.0.127.bl.example.org", TXT)).answers().len(), 1);
+    assert_eq!(server.ask(&query("1.0.0.127.bl.example.org", A)).code(), "NXDOMAIN");
+}
+
+#[test]
+fn check_tells_everything_in_one_run() {
+    let dir = directory(&[
+        ("dirty", "1.2.3.4\n1.2.3.256\n1.2.3.0/33\nhello world\n1.2.3.5 :0:zero\n$NOSUCH x\n9.9.9.9\n"),
+        ("six", "2001:db8::/32\n2001:db8:1:2:3:4:5:6:7\n2001::db8::1\n"),
+        ("broken", "1.2.3.4\n$DATASET ip4set a\n1.2.3.4\n"),
+    ]);
+    let (text, code) = said(&run(dir.path(), "check --type ip4set dirty"));
+    for line in 2..=6 {
+        assert!(text.contains(&format!("dirty:{line}:")), "no word of line {line}:\n{text}");
+    }
+    assert!(!text.contains("dirty:1:") && !text.contains("dirty:7:"), "{text}");
+    assert_eq!(code, Some(0), "warnings alone are no failure:\n{text}");
+    let (text, _) = said(&run(dir.path(), "check --type ip6trie six"));
+    assert!(text.contains("six:2:") && text.contains("six:3:") && !text.contains("six:1:"), "{text}");
+    let (text, code) = said(&run(dir.path(), "check --type combined broken"));
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("broken:1:"), "{text}");
+    let (text, code) = said(&run(dir.path(), "check --type ip4set nosuch"));
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("nosuch"), "{text}");
+    assert_eq!(said(&run(dir.path(), "check --type ip5set dirty")).1, Some(2));
+    assert_eq!(said(&run(dir.path(), "nosuch")).1, Some(2));
+    let (json, _) = said(&run(dir.path(), "check --json --type ip4set dirty"));
+    assert!(json.lines().all(|line| line.starts_with('{') && line.ends_with('}')), "{json}");
+}
+
+#[test]
+fn query_says_what_where_and_why() {
+    let settings = "[[zone]]\nname = \"bl.test\"\ndatasets = [{ type = \"ip4set\", files = [\"four\"] }, \
+                    { type = \"ip6trie\", files = [\"six\"] }]\n[[zone]]\nname = \"dbl.test\"\n\
+                    datasets = [{ type = \"dnset\", files = [\"names\"] }]\n";
+    let dir = directory(&[
+        ("dnsbld.toml", settings),
+        ("four", "# comment\n10.0.0.0/8 :9:ten\n1.2.3.4 :4:four $\n"),
+        ("six", "2001:db8::/32 :6:six\n"),
+        ("names", "\n.evil.example :5:evil\n"),
+    ]);
+    for (subject, parts) in [
+        ("1.2.3.4", &["bl.test", "127.0.0.4", "four 1.2.3.4", "ip4set", "four:3"][..]),
+        ("10.9.8.7", &["bl.test", "127.0.0.9", "ten", "four:2"]),
+        ("2001:db8::7", &["bl.test", "127.0.0.6", "six", "ip6trie", "six:1"]),
+        ("www.evil.example", &["dbl.test", "127.0.0.5", "evil", "dnset", "names:2"]),
+    ] {
+        let (text, code) = said(&run(dir.path(), &format!("query {subject} --config dnsbld.toml")));
+        assert_eq!(code, Some(0), "{subject}: {text}");
+        for part in parts {
+            assert!(text.contains(part), "{subject}: no `{part}` in\n{text}");
+        }
+    }
+    let (text, code) = said(&run(dir.path(), "query 9.9.9.9 --config dnsbld.toml"));
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("not listed") && !text.contains("127.0.0."), "{text}");
+    assert_eq!(said(&run(dir.path(), "query 1.2.3.4 --config nosuch.toml")).1, Some(1));
+}

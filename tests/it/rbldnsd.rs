@@ -1,0 +1,77 @@
+//! The real rbldnsd, in the foreground on a port of its own, as the one to agree with.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::message::{SOA, query};
+use crate::server::{PATIENCE, Udp, collect};
+
+/// A running rbldnsd.
+pub struct Rbldnsd {
+    /// The process.
+    child: Child,
+    /// Where it answers.
+    pub dns: SocketAddr,
+    /// What it has said.
+    log: Arc<Mutex<String>>,
+}
+
+impl Rbldnsd {
+    /// Serve these `zone:type:file` from a directory, with further options; nothing when rbldnsd is not installed.
+    pub fn start(dir: &Path, options: &str, specs: &[String]) -> Option<Self> {
+        let program = ["/usr/sbin/rbldnsd", "rbldnsd"].into_iter().find(|program| {
+            Command::new(program).arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+        })?;
+        // rbldnsd takes no port 0, so a free one is found first; the port is ours again only if nobody is faster.
+        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut command = Command::new(program);
+        command.args(["-n", "-q", "-c", "0", "-w"]).arg(dir).args(["-b", &format!("127.0.0.1/{}", port.port())]);
+        if rustix::process::geteuid().is_root() {
+            // rbldnsd does not serve as root; the temporary files must be readable for the user it becomes.
+            open_to_all(dir);
+            command.args(["-u", "nobody"]);
+        }
+        command.args(options.split_ascii_whitespace()).args(specs);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        collect(child.stdout.take().unwrap(), Arc::clone(&log));
+        collect(child.stderr.take().unwrap(), Arc::clone(&log));
+        let started = Self { child, dns: port, log };
+        started.wait();
+        Some(started)
+    }
+
+    /// Wait until it answers at all: in the foreground it loads before it listens to anybody.
+    fn wait(&self) {
+        let (deadline, client) = (Instant::now() + PATIENCE * 2, Udp::new(self.dns));
+        // Nothing listens yet: sending may fail as the port is said to be unreachable.
+        while client.try_exchange(&query("started.invalid", SOA).wire(), Duration::from_millis(50)).is_none() {
+            assert!(Instant::now() < deadline, "rbldnsd does not answer: {}", self.log.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Let every user read a directory's files.
+fn open_to_all(dir: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        std::fs::set_permissions(entry.unwrap().path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    }
+}
+
+impl Drop for Rbldnsd {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("rbldnsd said:\n{}", self.log.lock().unwrap());
+        }
+    }
+}
