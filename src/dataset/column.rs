@@ -3,6 +3,8 @@
 //! Beside each key stands the id of its value. Blocklists have few values: most often one, seldom over 255. So a
 //! column starts as one number for all rows and widens when a row needs it.
 
+use crate::sys;
+
 /// Numbers by row.
 #[derive(Clone, Debug)]
 pub enum Column {
@@ -46,6 +48,17 @@ impl Column {
             Self::U8(rows) => rows.get(row).copied().unwrap_or(0).into(),
             Self::U16(rows) => rows.get(row).copied().unwrap_or(0).into(),
             Self::U32(rows) => rows.get(row).copied().unwrap_or(0),
+        }
+    }
+
+    /// Bring a row into the cache.
+    #[inline]
+    pub fn prefetch(&self, row: usize) {
+        match self {
+            Self::Same(..) => {}
+            Self::U8(rows) => sys::prefetch(rows, row),
+            Self::U16(rows) => sys::prefetch(rows, row),
+            Self::U32(rows) => sys::prefetch(rows, row),
         }
     }
 

@@ -6,11 +6,13 @@
 
 use super::column::Column;
 use super::keys::Keys;
+use crate::sys;
 
 /// From so many hosts on the strides take less memory than whole keys: `4.5 n > 2 n + 256 KiB`.
 const STRIDED_MIN: usize = 105_000;
-/// Runs up to this length are counted through rather than searched: one cache line of suffixes, no branch.
-const SCAN_MAX: usize = 32;
+/// Suffixes that are compared at once: a fixed number compiles to a few vector instructions and no branch. So many
+/// stand behind the last run too, so that they can be read wherever a run begins.
+const WINDOW: usize = 16;
 
 /// A frozen map.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ enum HostKeys {
     Strided {
         /// Where the run of each top half begins, and the number of rows.
         index: Box<[u32]>,
-        /// Bottom halves, run after run.
+        /// Bottom halves, run after run, and [`WINDOW`] more that belong to none.
         low: Box<[u16]>,
     },
 }
@@ -41,17 +43,44 @@ impl Default for Hosts {
     }
 }
 
-/// Number of suffixes in a sorted run that are below `suffix`.
+/// Number of suffixes among the `len` (at most [`WINDOW`]) from `at` on that are below `suffix`.
 #[inline]
-fn below(run: &[u16], suffix: u16) -> usize {
-    let (mut start, mut len) = (0, run.len());
-    while len > SCAN_MAX {
+fn below_in_window(low: &[u16], at: usize, len: usize, suffix: u16) -> usize {
+    let Some(window) = low.get(at..).and_then(|rest| rest.first_chunk::<WINDOW>()) else { return 0 };
+    let mut below = 0u16;
+    for (n, &low) in window.iter().enumerate() {
+        below += u16::from(low < suffix) & u16::from(n < len);
+    }
+    below.into()
+}
+
+/// Where in a run of evenly spread suffixes this one would stand.
+#[inline]
+fn guess(len: usize, suffix: u16) -> usize {
+    (len * usize::from(suffix)) >> 16
+}
+
+/// The row of the first suffix in the sorted run `start..end` that is not below `suffix`.
+#[inline]
+fn lower_bound(low: &[u16], start: usize, end: usize, suffix: u16) -> usize {
+    let len = end - start;
+    if len <= WINDOW {
+        return start + below_in_window(low, start, len, suffix);
+    }
+    // Hosts are spread about evenly within a /16, or the window beside the guess says that they are not.
+    let at = start + guess(len, suffix).saturating_sub(WINDOW / 2).min(len - WINDOW);
+    let fits = (at == start || low[at - 1] < suffix) && (at + WINDOW == end || low[at + WINDOW] >= suffix);
+    if fits {
+        return at + below_in_window(low, at, WINDOW, suffix);
+    }
+    let (mut at, mut len) = (start, len);
+    while len > WINDOW {
         let half = len / 2;
         // Written so that it compiles to a conditional move: the branch would be a coin toss.
-        start = if run[start + half] < suffix { start + half } else { start };
+        at = if low[at + half] < suffix { at + half } else { at };
         len -= half;
     }
-    start + run[start..start + len].iter().map(|&low| u16::from(low < suffix)).sum::<u16>() as usize
+    at + below_in_window(low, at, len, suffix)
 }
 
 impl Hosts {
@@ -74,7 +103,7 @@ impl Hosts {
                 let top = (address >> 16) as usize;
                 let (start, end) = (index[top] as usize, index[top + 1] as usize);
                 let suffix = address as u16;
-                let row = start + below(&low[start..end], suffix);
+                let row = lower_bound(low, start, end, suffix);
                 if row == end || low[row] != suffix {
                     return None;
                 }
@@ -82,6 +111,18 @@ impl Hosts {
             }
         };
         Some(self.ids.get(row))
+    }
+
+    /// Bring what [`Hosts::get`] will look at into the cache.
+    #[inline]
+    pub fn prefetch(&self, address: u32) {
+        if let HostKeys::Strided { index, low } = &self.keys {
+            let top = (address >> 16) as usize;
+            let (start, end) = (index[top] as usize, index[top + 1] as usize);
+            let row = start + guess(end - start, address as u16);
+            sys::prefetch(low, row);
+            self.ids.prefetch(row);
+        }
     }
 
     /// Rows of the keys within `first..=last`.
@@ -92,9 +133,9 @@ impl Hosts {
                 let at = |address: u32| {
                     let top = (address >> 16) as usize;
                     let (start, end) = (index[top] as usize, index[top + 1] as usize);
-                    start + below(&low[start..end], address as u16)
+                    lower_bound(low, start, end, address as u16)
                 };
-                let end = last.checked_add(1).map_or(low.len(), at);
+                let end = last.checked_add(1).map_or(low.len() - WINDOW, at);
                 at(first)..end
             }
         }
@@ -168,17 +209,21 @@ impl HostsBuilder {
             drop(std::mem::take(&mut self.keys));
             let rows = sort_runs(&mut index, &mut low, &mut ids, &mut merge);
             low.truncate(rows);
-            low.shrink_to_fit();
+            low.shrink_to(rows + WINDOW);
             ids.finish(rows);
             (low, ids)
         } else {
-            let low: Vec<u16> = self.keys.iter().map(|&key| key as u16).collect();
+            let mut low: Vec<u16> = Vec::with_capacity(self.keys.len() + WINDOW);
+            low.extend(self.keys.iter().map(|&key| key as u16));
             self.keys = Vec::new();
             let rows = low.len();
             self.ids.finish(rows);
             (low, self.ids)
         };
+        let mut low = low;
         if low.len() >= STRIDED_MIN {
+            low.reserve_exact(WINDOW);
+            low.extend([u16::MAX; WINDOW]);
             let keys = HostKeys::Strided { index: index.into_boxed_slice(), low: low.into_boxed_slice() };
             return Hosts { keys, ids };
         }
@@ -193,7 +238,8 @@ impl HostsBuilder {
     /// Suffixes and ids grouped by top half, in the order they came within a group.
     fn scatter(&mut self, index: &[u32]) -> (Vec<u16>, Column) {
         let mut next = index[..65_536].to_vec();
-        let mut low = vec![0u16; self.keys.len()];
+        let mut low = Vec::with_capacity(self.keys.len() + WINDOW);
+        low.resize(self.keys.len(), 0u16);
         let source = std::mem::take(&mut self.ids);
         let mut ids = Column::zeroed_like(&source);
         let same = matches!(source, Column::Same(..));

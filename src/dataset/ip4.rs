@@ -33,6 +33,13 @@ impl Ip4Set {
         )
     }
 
+    /// Bring what [`Ip4Set::get`] will look at first into the cache.
+    #[inline]
+    pub fn prefetch(&self, address: u32) {
+        self.levels[0].prefetch(address);
+        self.levels[1].prefetch(mask(address, LEVELS[1]));
+    }
+
     /// Whether any address within `first..=last` is listed.
     pub fn any_listed(&self, first: u32, last: u32) -> bool {
         (0..LEVELS.len()).any(|level| {
@@ -134,6 +141,13 @@ impl Ip4Trie {
             return Some(id);
         }
         self.ranges.get(address)
+    }
+
+    /// Bring what [`Ip4Trie::get`] will look at into the cache.
+    #[inline]
+    pub fn prefetch(&self, address: u32) {
+        self.hosts.prefetch(address);
+        self.ranges.prefetch(address);
     }
 
     /// Whether any address within `first..=last` is listed.

@@ -36,6 +36,13 @@ impl Ip6Trie {
         self.networks.get(top_half(address))
     }
 
+    /// Bring what [`Ip6Trie::get`] will look at first into the cache.
+    #[inline]
+    pub fn prefetch(&self, address: u128) {
+        self.long.prefetch(address);
+        self.networks.prefetch(top_half(address));
+    }
+
     /// Whether any address within `first..=last` is listed.
     pub fn any_listed(&self, first: u128, last: u128) -> bool {
         if self.long.range(first, last).any(|range| range.id != EXCLUDED) {

@@ -4,6 +4,8 @@
 //! eight keys, and says where each part begins. A search looks at one part only. It serves whatever
 //! is too small or too wide for the 16-bit strides of [`super::hosts`].
 
+use crate::sys;
+
 /// Keys for each part of the span: half a cache line of 32-bit keys, and an index of half an octet a key.
 const KEYS_PER_BUCKET: usize = 8;
 /// Parts at most: 4 MiB of index, beyond which it would not stay in a cache anyway.
@@ -117,6 +119,17 @@ impl<K: Bits> Keys<K> {
         };
         let start = self.index[part] as usize;
         start + self.keys[start..end as usize].partition_point(|&k| k <= key)
+    }
+
+    /// Bring what [`Keys::rank`] will look at into the cache.
+    #[inline]
+    pub fn prefetch(&self, key: K) {
+        if key >= self.base {
+            let part = key.part(self.base, self.shift);
+            if let (Some(&start), Some(&end)) = (self.index.get(part), self.index.get(part.saturating_add(1))) {
+                sys::prefetch(&self.keys, (start as usize + end as usize) / 2);
+            }
+        }
     }
 
     /// The row of a key.

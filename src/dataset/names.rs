@@ -15,6 +15,7 @@ use hashbrown::HashTable;
 use super::column::Column;
 use super::entry::Scope;
 use super::values::EXCLUDED;
+use crate::sys;
 
 /// Names for each bucket: fewer cost more index, more cost longer searches.
 const NAMES_PER_BUCKET: usize = 4;
@@ -83,6 +84,13 @@ impl Names {
             at = labels + len;
         }
         None
+    }
+
+    /// Bring what [`Names::get`] will look at into the cache.
+    #[inline]
+    pub fn prefetch(&self, name: &[u8]) {
+        let bucket = bucket(hash(&self.seed, name), self.index.len() - 1);
+        sys::prefetch(&self.records, self.index[bucket] as usize);
     }
 
     /// An id in the records.

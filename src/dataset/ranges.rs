@@ -183,6 +183,12 @@ impl<K: Bits> Ranges<K> {
         inside.then(|| self.ids.get(row))
     }
 
+    /// Bring what [`Ranges::get`] will look at first into the cache.
+    #[inline]
+    pub fn prefetch(&self, address: K) {
+        self.firsts.prefetch(address);
+    }
+
     /// The ranges that meet `first..=last`, ascending.
     pub fn range(&self, first: K, last: K) -> impl Iterator<Item = Range<K>> + '_ {
         let start = self.firsts.rank(first).saturating_sub(1);

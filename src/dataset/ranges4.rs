@@ -7,6 +7,7 @@
 use super::column::Column;
 use super::keys::Keys;
 use super::ranges::{Prefix, Range, Ranges, flatten};
+use crate::sys;
 
 /// From so many ranges on the strides take less memory: `5.5 n > 4 n + 256 KiB`.
 const STRIDED_MIN: usize = 175_000;
@@ -119,6 +120,22 @@ impl Ranges4 {
         match self {
             Self::Whole(ranges) => ranges.get(address),
             Self::Strided(strided) => strided.get(address),
+        }
+    }
+
+    /// Bring what [`Ranges4::get`] will look at into the cache.
+    #[inline]
+    pub fn prefetch(&self, address: u32) {
+        match self {
+            Self::Whole(ranges) => ranges.prefetch(address),
+            Self::Strided(strided) => {
+                let top = (address >> 16) as usize;
+                let (start, end) = (strided.index[top] as usize, strided.index[top + 1] as usize);
+                let row = start + (((end - start) * usize::from(address as u16)) >> 16);
+                sys::prefetch(&strided.firsts, row);
+                sys::prefetch(&strided.lasts, row);
+                strided.ids.prefetch(row);
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use crate::wire::edns::Edns;
 use crate::wire::query::{Message, Query};
 use crate::wire::reply::{Head, NoRoom, Opt, Piece, Section, Writer};
 use crate::wire::{class, ede, rcode, rtype};
-use crate::zone::{Access, Existence, Match, Snapshot, Zone, ZoneState};
+use crate::zone::{self, Access, Address, Existence, Match, Snapshot, Zone, ZoneState};
 
 /// How a query came; decides sizes, truncation and what a transfer request is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,34 +113,106 @@ pub enum Listed {
     No,
 }
 
-/// The shape of [`handle`], so that tests can put something else in its place.
-pub type Answer = fn(&mut [u8], usize, &Context<'_>, &Snapshot) -> Outcome;
+/// The two steps of answering, so that tests can put something else in their place.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    /// [`Prepared::prepare`].
+    pub prepare: fn(&mut Prepared, &[u8], usize, &Snapshot),
+    /// [`Prepared::answer`] on a message of so many octets.
+    pub answer: fn(&Prepared, &mut [u8], usize, &Context<'_>, &Snapshot) -> Outcome,
+}
 
-/// Answer the message `buf[..len]` in place; the reply may use all of `buf`.
-///
-/// `buf` must hold at least 512 octets, and over a stream as much as the largest answer wanted (65 535).
-pub fn handle(buf: &mut [u8], len: usize, context: &Context<'_>, snapshot: &Snapshot) -> Outcome {
-    let global = snapshot.access(context.client);
-    let mut query = Query::EMPTY;
-    match Message::read(&buf[..len.min(buf.len())], &mut query) {
-        Message::Short => Outcome::Drop(Dropped::Short),
-        Message::Response => Outcome::Drop(Dropped::Response),
-        _ if matches!(global, Access::Ignore) => Outcome::Drop(Dropped::Policy),
-        Message::Query => answer(&query, context, snapshot, global, buf),
-        Message::Error(error) => {
-            let opt = error.edns.map(|edns| opt(&edns, context, error_ede(error.rcode)));
-            let reply = Writer::new(buf, error.question_end, usize::MAX, 0);
-            let len = reply.finish(Head { rcode: error.rcode, ..Head::default() }, opt);
-            let note = Note {
-                zone_slot: 0,
-                qtype: error.qtype,
-                rcode: error.rcode,
-                listed: Listed::NotAsked,
-                truncated: false,
-            };
-            Outcome::Reply { len, note }
+impl Default for Answer {
+    fn default() -> Self {
+        Self {
+            prepare: |prepared, buf, len, snapshot| prepared.prepare(buf, len, snapshot),
+            answer: |prepared, buf, _, context, snapshot| prepared.answer(buf, context, snapshot),
         }
     }
+}
+
+impl Answer {
+    /// Both steps at once.
+    pub fn handle(&self, buf: &mut [u8], len: usize, context: &Context<'_>, snapshot: &Snapshot) -> Outcome {
+        let mut prepared = Prepared::default();
+        (self.prepare)(&mut prepared, buf, len, snapshot);
+        (self.answer)(&prepared, buf, len, context, snapshot)
+    }
+}
+
+/// A message that was read, and what was found out before it is answered.
+///
+/// Answering has two steps, so that a batch can take the first one for all its messages and then the second: while one
+/// message is read, the memory that the answer to another one needs is on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Prepared {
+    /// What the message is.
+    message: Message,
+    /// Its question.
+    query: Query,
+    /// Where the name lies.
+    place: Option<Place>,
+}
+
+/// Where a name lies in a snapshot.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// The zone's number.
+    number: usize,
+    /// Labels of the name below the zone's.
+    below: usize,
+    /// What they say.
+    form: Address,
+}
+
+impl Default for Prepared {
+    fn default() -> Self {
+        Self { message: Message::Short, query: Query::EMPTY, place: None }
+    }
+}
+
+impl Prepared {
+    /// First step: read the message `buf[..len]` and fetch what its answer will need.
+    #[inline]
+    pub fn prepare(&mut self, buf: &[u8], len: usize, snapshot: &Snapshot) {
+        self.message = Message::read(buf, len, &mut self.query);
+        self.place = None;
+        if self.message == Message::Query
+            && let Some((zone, number, below)) = snapshot.find_zone(&self.query.name)
+        {
+            let form = zone::address(&self.query.name, below);
+            self.place = Some(Place { number, below, form });
+            zone.prefetch(&self.query.name, below, form);
+        }
+    }
+
+    /// Second step: write the answer over the message in `buf`, with the same snapshot.
+    ///
+    /// `buf` must hold at least 512 octets, and over a stream as much as the largest answer wanted (65 535).
+    #[inline]
+    pub fn answer(&self, buf: &mut [u8], context: &Context<'_>, snapshot: &Snapshot) -> Outcome {
+        let global = snapshot.access(context.client);
+        match self.message {
+            Message::Short => Outcome::Drop(Dropped::Short),
+            Message::Response => Outcome::Drop(Dropped::Response),
+            _ if matches!(global, Access::Ignore) => Outcome::Drop(Dropped::Policy),
+            Message::Query => answer(&self.query, self.place, context, snapshot, global, buf),
+            Message::Error(error) => {
+                let opt = error.edns.map(|edns| opt(&edns, context, error_ede(error.rcode)));
+                let reply = Writer::new(buf, error.question_end, usize::MAX, 0);
+                let len = reply.finish(Head { rcode: error.rcode, ..Head::default() }, opt);
+                let (qtype, rcode, listed) = (error.qtype, error.rcode, Listed::NotAsked);
+                Outcome::Reply { len, note: Note { zone_slot: 0, qtype, rcode, listed, truncated: false } }
+            }
+        }
+    }
+}
+
+/// Answer the message `buf[..len]` in place; the reply may use all of `buf`. Both steps of [`Prepared`] at once.
+pub fn handle(buf: &mut [u8], len: usize, context: &Context<'_>, snapshot: &Snapshot) -> Outcome {
+    let mut prepared = Prepared::default();
+    prepared.prepare(buf, len, snapshot);
+    prepared.answer(buf, context, snapshot)
 }
 
 /// The extended error that goes with a response code where nothing more is known.
@@ -155,7 +227,14 @@ fn opt<'a>(edns: &Edns, context: &Context<'a>, ede: Option<u16>) -> Opt<'a> {
 
 /// Answer a question; its octets stand at the beginning of `buf`. `global` is what the access list for all zones says of
 /// the client.
-fn answer(query: &Query, context: &Context<'_>, snapshot: &Snapshot, global: Access<'_>, buf: &mut [u8]) -> Outcome {
+fn answer(
+    query: &Query,
+    place: Option<Place>,
+    context: &Context<'_>,
+    snapshot: &Snapshot,
+    global: Access<'_>,
+    buf: &mut [u8],
+) -> Outcome {
     let size = match (context.transport, query.edns) {
         (Transport::Udp, None) => UDP_SIZE_MIN,
         (Transport::Udp, Some(edns)) => {
@@ -167,7 +246,7 @@ fn answer(query: &Query, context: &Context<'_>, snapshot: &Snapshot, global: Acc
     let writer = Writer::new(buf, query.question_end, size.into(), reserved);
     let mut reply = Reply { query, context, writer, head: Head::default(), ede: None, access: Access::Open };
     let (zone_slot, listed) = match query.qclass {
-        class::IN => match reply.internet(snapshot, global) {
+        class::IN => match reply.internet(snapshot, place, global) {
             Some(answered) => answered,
             None => return Outcome::Drop(Dropped::Policy),
         },
@@ -230,9 +309,10 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// A question of class IN; gives the zone's slot as well. `None`: an access list wants no answer.
-    fn internet(&mut self, snapshot: &'s Snapshot, global: Access<'s>) -> Option<(u16, Listed)> {
+    fn internet(&mut self, snapshot: &'s Snapshot, place: Option<Place>, global: Access<'s>) -> Option<(u16, Listed)> {
         let query = self.query;
-        let Some((zone, number, below)) = snapshot.find_zone(&query.name) else {
+        let found = place.and_then(|place| Some((&**snapshot.zones.get(place.number)?, place)));
+        let Some((zone, place)) = found else {
             let listed = match (query.qtype, self.context.transport) {
                 (rtype::AXFR | rtype::IXFR, Transport::Udp) => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
                 _ => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
@@ -252,13 +332,9 @@ impl<'s> Reply<'_, '_, '_, 's> {
                 (ZoneState::Expired, _) => self.refuse(rcode::SERVFAIL, Some(ede::INVALID_DATA)),
                 (ZoneState::Ready, Access::Refuse) => self.refuse(rcode::REFUSED, Some(ede::PROHIBITED)),
                 (ZoneState::Ready, Access::Open | Access::Empty | Access::Listed(_)) => {
-                    self.writer.set_zone(query.name.start(below));
+                    self.writer.set_zone(query.name.start(place.below));
                     self.head.authoritative = true;
-                    if below == 0 {
-                        self.apex(snapshot, zone, number)
-                    } else {
-                        self.entry(snapshot, zone, number, below)
-                    }
+                    if place.below == 0 { self.apex(snapshot, zone, place) } else { self.entry(snapshot, zone, place) }
                 }
             }
         };
@@ -266,7 +342,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// A question about the zone's own name.
-    fn apex(&mut self, snapshot: &Snapshot, zone: &'s Zone, number: usize) -> Listed {
+    fn apex(&mut self, snapshot: &Snapshot, zone: &'s Zone, place: Place) -> Listed {
         let qtype = self.query.qtype;
         let every = qtype == rtype::ANY;
         // Without a SOA or NS the zone can not speak of itself, as with rbldnsd; only its command line gets here.
@@ -296,20 +372,20 @@ impl<'s> Reply<'_, '_, '_, 's> {
             ));
         }
         if !every || full {
-            let (_, data) = self.data(zone, 0);
+            let (_, data) = self.data(zone, place);
             room = room.and(data);
         }
-        self.close(snapshot, zone, number, start, room, true);
+        self.close(snapshot, zone, place.number, start, room, true);
         Listed::NotAsked
     }
 
     /// A question about a name below the zone's.
-    fn entry(&mut self, snapshot: &Snapshot, zone: &'s Zone, number: usize, below: usize) -> Listed {
+    fn entry(&mut self, snapshot: &Snapshot, zone: &'s Zone, place: Place) -> Listed {
         let start = self.writer.position();
-        let (existence, mut room) = self.data(zone, below);
+        let (existence, mut room) = self.data(zone, place);
         let mut exists = existence != Existence::None;
         if !exists {
-            if let Some(code) = zone.wrong_kind_code(&self.query.name, below) {
+            if let Some(code) = zone.wrong_kind_code(place.form) {
                 exists = true;
                 if self.query.qtype == rtype::A || self.query.qtype == rtype::ANY {
                     let code = Piece::Octets(&code);
@@ -319,7 +395,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
                 exists = snapshot.has_zone_below(&self.query.name);
             }
         }
-        self.close(snapshot, zone, number, start, room, exists);
+        self.close(snapshot, zone, place.number, start, room, exists);
         match existence {
             Existence::Listed => Listed::Yes,
             Existence::None => Listed::No,
@@ -334,15 +410,15 @@ impl<'s> Reply<'_, '_, '_, 's> {
 
     /// Put what the datasets have for the name into the answer.
     #[inline]
-    fn data(&mut self, zone: &'s Zone, below: usize) -> (Existence, Result<(), NoRoom>) {
+    fn data(&mut self, zone: &'s Zone, place: Place) -> (Existence, Result<(), NoRoom>) {
         match self.query.qtype {
-            wanted @ (rtype::A | rtype::TXT | rtype::MX) => self.set(zone, below, wanted),
+            wanted @ (rtype::A | rtype::TXT | rtype::MX) => self.set(zone, place, wanted),
             rtype::ANY => {
                 let full = self.any_in_full();
                 let (mut existence, mut room) = (Existence::None, Ok(()));
                 for wanted in [rtype::A, rtype::TXT, rtype::MX] {
                     let before = self.writer.count(Section::Answer);
-                    let found = self.set(zone, below, wanted);
+                    let found = self.set(zone, place, wanted);
                     (existence, room) = (existence.max(found.0), room.and(found.1));
                     if !full && self.writer.count(Section::Answer) > before {
                         break;
@@ -350,14 +426,14 @@ impl<'s> Reply<'_, '_, '_, 's> {
                 }
                 (existence, room)
             }
-            _ => (zone.look_up_for(self.access, &self.query.name, below, &mut |_| {}), Ok(())),
+            _ => (zone.look_up_for(self.access, &self.query.name, place.below, place.form, &mut |_| {}), Ok(())),
         }
     }
 
     /// Put one record set into the answer: equal records once, and all under the smallest of their TTLs (RFC 2181
     /// section 5.2).
     #[inline]
-    fn set(&mut self, zone: &'s Zone, below: usize, wanted: u16) -> (Existence, Result<(), NoRoom>) {
+    fn set(&mut self, zone: &'s Zone, place: Place, wanted: u16) -> (Existence, Result<(), NoRoom>) {
         let mut set = RecordSet {
             start: self.writer.position(),
             writer: &mut self.writer,
@@ -368,7 +444,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
             room: Ok(()),
         };
         let access = self.access;
-        let existence = zone.look_up_for(access, &self.query.name, below, &mut |found| match found {
+        let existence = zone.look_up_for(access, &self.query.name, place.below, place.form, &mut |found| match found {
             Match::Listing(dataset, id, subject) => set.listing(zone.ttl_of(dataset), dataset, id, subject),
             Match::Record(dataset, record) => {
                 if record.rtype as u16 == wanted {
@@ -477,7 +553,7 @@ impl RecordSet<'_, '_> {
     fn listing(&mut self, ttl: u32, dataset: &Dataset, id: u32, subject: Subject<'_>) {
         let values = dataset.values();
         match self.wanted {
-            rtype::A => values.members(id).for_each(|id| self.put(ttl, Piece::Octets(&values.get(id).0))),
+            rtype::A => values.members(id).for_each(|id| self.put_a(ttl, values.get(id).0)),
             rtype::TXT => {
                 let mut text = Text::default();
                 for id in values.members(id) {
@@ -490,14 +566,30 @@ impl RecordSet<'_, '_> {
         }
     }
 
-    /// A record, unless its like is there.
+    /// An address, unless it is there.
     #[inline]
+    fn put_a(&mut self, ttl: u32, address: [u8; 4]) {
+        if self.count == RECORDS_MAX || self.room.is_err() {
+            return;
+        }
+        let position = self.writer.position();
+        self.room = self.writer.a_record(ttl, address);
+        self.count_record(ttl, position);
+    }
+
+    /// A record, unless its like is there.
     fn put(&mut self, ttl: u32, data: Piece<'_>) {
         if self.count == RECORDS_MAX || self.room.is_err() {
             return;
         }
         let position = self.writer.position();
         self.room = self.writer.record(Section::Answer, self.wanted, ttl, &[data]);
+        self.count_record(ttl, position);
+    }
+
+    /// Count a record that was written at a position, or take it back if its like is there.
+    #[inline]
+    fn count_record(&mut self, ttl: u32, position: usize) {
         if self.room.is_err() {
             return;
         }

@@ -214,7 +214,7 @@ fn answer_messages(
         };
         let dropped = SCRATCH.with_borrow_mut(|scratch| {
             scratch.message[..len].copy_from_slice(message);
-            match (shared.answer)(&mut scratch.message, len, &context, &snapshot) {
+            match shared.answer.handle(&mut scratch.message, len, &context, &snapshot) {
                 Outcome::Reply { len: reply_len, note } => {
                     let reply = &scratch.message[..reply_len];
                     shared.block.answered_shared(&note, len, reply_len);

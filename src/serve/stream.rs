@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-use super::answer::{Answer, Policy, Transport, handle};
+use super::answer::{Answer, Policy, Transport};
 pub use super::connection::{Closed, serve_stream};
 use super::limits::{ConnectionCaps, ConnectionLimits, Permit};
 use super::listen::{ListenError, stream_listener};
@@ -150,7 +150,7 @@ impl StreamServer {
         policy: Arc<ArcSwap<Policy>>,
         registry: &Registry,
     ) -> Result<Streams, ListenError> {
-        self.start_with(handle, runtime, reader, policy, registry)
+        self.start_with(Answer::default(), runtime, reader, policy, registry)
     }
 
     /// Accept connections, with another answer function.

@@ -7,7 +7,7 @@ use std::task::{self, Poll};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::super::testing::{BIG_OCTETS, answers_of, echo};
+use super::super::testing::{BIG_OCTETS, ECHO, answers_of};
 use super::*;
 use crate::zone::Publisher;
 
@@ -37,7 +37,7 @@ impl Server {
         let registry = Registry::default();
         let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
         let reader = Publisher::default().reader();
-        let streams = server.start_with(echo, &Handle::current(), reader, policy, &registry).unwrap();
+        let streams = server.start_with(ECHO, &Handle::current(), reader, policy, &registry).unwrap();
         Self { address, streams, registry }
     }
 
@@ -141,7 +141,7 @@ fn shared(options: StreamOptions) -> (StreamShared, watch::Sender<bool>) {
     let shared = StreamShared {
         options,
         limits: ConnectionLimits::new(ConnectionCaps { total: 4, host: 4, net: 4 }),
-        answer: echo,
+        answer: ECHO,
         transport: Transport::Tcp,
         reader: Publisher::default().reader(),
         policy: Arc::new(ArcSwap::from_pointee(Policy::default())),

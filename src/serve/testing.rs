@@ -1,6 +1,6 @@
 //! An answer function for tests of the ways in and out: the message's first octet says what to do.
 
-use super::answer::{Context, Dropped, Listed, Note, Outcome};
+use super::answer::{Answer, Context, Dropped, Listed, Note, Outcome};
 use crate::stats::{Block, NO_ZONE, ZoneTotals};
 use crate::zone::Snapshot;
 
@@ -15,6 +15,10 @@ pub(super) fn answers_of(block: &Block) -> u64 {
 
 /// Octets of the answer to a message that begins with `#`.
 pub(super) const BIG_OCTETS: usize = 60_000;
+
+/// [`echo`] in place of both steps.
+pub(super) const ECHO: Answer =
+    Answer { prepare: |_, _, _, _| {}, answer: |_, buf, len, context, snapshot| echo(buf, len, context, snapshot) };
 
 /// `-` is dropped by policy, `?` is garbage, `!` panics, `#` gets [`BIG_OCTETS`]; all else comes back in upper case,
 /// with the client's address in place of `@`.

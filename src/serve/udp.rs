@@ -14,7 +14,7 @@ use std::{io, thread};
 
 use arc_swap::ArcSwap;
 
-use super::answer::{Answer, Context, Dropped, Outcome, Policy, Transport, handle};
+use super::answer::{Answer, Context, Dropped, Outcome, Policy, Prepared, Transport};
 use super::listen::{DatagramSocket, ListenError, datagram_sockets};
 use super::seldom::{Seldom, panic_message};
 use crate::stats::{Block, Registry};
@@ -92,7 +92,7 @@ impl UdpServer {
         policy: Arc<ArcSwap<Policy>>,
         registry: &Registry,
     ) -> Result<UdpWorkers, ListenError> {
-        self.start_with(handle, reader, policy, registry)
+        self.start_with(Answer::default(), reader, policy, registry)
     }
 
     /// Start the workers with another answer function.
@@ -116,6 +116,7 @@ impl UdpServer {
                     block: registry.block(Transport::Udp),
                     stop: Arc::clone(&workers.stop),
                     batch: self.options.batch,
+                    prepared: vec![Prepared::default(); self.options.batch.clamp(1, sys::BATCH_MAX)].into(),
                     pin: self.options.pin.then_some(order),
                     rotation: 0,
                     drops: 0,
@@ -175,6 +176,8 @@ struct Worker {
     stop: Arc<AtomicBool>,
     /// Datagrams taken at once.
     batch: usize,
+    /// Datagrams of a batch that were read and are still to be answered.
+    prepared: Box<[Prepared]>,
     /// Processor to stay on, counted round.
     pin: Option<usize>,
     /// Queries so far, so that record sets rotate.
@@ -215,6 +218,7 @@ impl Worker {
         {
             let snapshot = self.reader.load();
             let policy = self.policy.load();
+            self.prepare(batch, count, &snapshot);
             // `next` outlives a panic: the datagram that caused it gets no answer, those after it do.
             let mut next = 0;
             while next < count {
@@ -235,6 +239,25 @@ impl Worker {
         }
     }
 
+    /// Read all datagrams before any is answered: what the answers need comes into the cache meanwhile.
+    fn prepare(&mut self, batch: &mut Batch, count: usize, snapshot: &Snapshot) {
+        let mut next = 0;
+        while next < count {
+            let read = catch_unwind(AssertUnwindSafe(|| {
+                while next < count {
+                    next += 1;
+                    let datagram = batch.datagram(next - 1);
+                    (self.answer.prepare)(&mut self.prepared[next - 1], datagram.buffer, datagram.len, snapshot);
+                }
+            }));
+            if let Err(panic) = read {
+                // Nothing may be said of a message that was read in part: it counts as one too short.
+                self.prepared[next - 1] = Prepared::default();
+                self.report(panic_message(&*panic));
+            }
+        }
+    }
+
     /// Answer one datagram in place.
     fn serve_one(&mut self, batch: &mut Batch, index: usize, snapshot: &Snapshot, policy: &Policy) {
         let Datagram { buffer, len, peer } = batch.datagram(index);
@@ -244,7 +267,7 @@ impl Worker {
         }
         self.rotation = self.rotation.wrapping_add(1);
         let context = Context { client: peer.ip(), transport: Transport::Udp, rotation: self.rotation, policy };
-        match (self.answer)(buffer, len, &context, snapshot) {
+        match (self.answer.answer)(&self.prepared[index], buffer, len, &context, snapshot) {
             Outcome::Reply { len: reply_len, note } => {
                 self.block.answered(&note, len, reply_len);
                 batch.reply(index, reply_len);

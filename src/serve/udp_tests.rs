@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::net::IpAddr;
 
-use super::super::testing::{answers_of, echo};
+use super::super::testing::{ECHO, answers_of};
 use super::*;
 use crate::zone::Publisher;
 
@@ -18,7 +18,7 @@ fn start(ip: &str, workers: usize, batch: usize) -> (SocketAddr, UdpWorkers, Reg
     let address = server.local_addresses()[0];
     let registry = Registry::default();
     let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
-    let workers = server.start_with(echo, Publisher::default().reader(), policy, &registry).unwrap();
+    let workers = server.start_with(ECHO, Publisher::default().reader(), policy, &registry).unwrap();
     (address, workers, registry)
 }
 
@@ -161,12 +161,13 @@ fn kernel_drops_reach_the_counters_once() {
     let mut worker = Worker {
         name: "test".into(),
         socket,
-        answer: echo,
+        answer: ECHO,
         reader: Publisher::default().reader(),
         policy: Arc::new(ArcSwap::from_pointee(Policy::default())),
         block: Block::new(Transport::Udp),
         stop: Arc::default(),
         batch: 4,
+        prepared: vec![Prepared::default(); 4].into(),
         pin: None,
         rotation: 0,
         drops: 0,

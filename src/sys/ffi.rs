@@ -413,3 +413,17 @@ pub fn trim() {
 #[cfg(test)]
 #[path = "ffi_tests.rs"]
 mod tests;
+
+/// Bring an element of a slice into the cache, if there is such an element: a hint that costs one instruction and
+/// waits for nothing.
+#[inline]
+pub fn prefetch<T>(slice: &[T], index: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(element) = slice.get(index) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: the instruction reads nothing and can not fault; the pointer comes from a reference besides.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(ptr::from_ref(element).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (slice, index);
+}

@@ -12,9 +12,9 @@ use std::io;
 use std::net::SocketAddr;
 
 #[cfg(target_os = "linux")]
-pub use ffi::{Batch, prepare_datagram_socket, set_receive_buffer, trim, tune_allocator};
+pub use ffi::{Batch, prefetch, prepare_datagram_socket, set_receive_buffer, trim, tune_allocator};
 #[cfg(not(target_os = "linux"))]
-pub use plain::{Batch, prepare_datagram_socket, set_receive_buffer, trim, tune_allocator};
+pub use plain::{Batch, prefetch, prepare_datagram_socket, set_receive_buffer, trim, tune_allocator};
 
 /// Octets of one datagram's buffer: the largest EDNS size that the settings allow. A query is far smaller.
 pub const DATAGRAM_OCTETS_MAX: usize = 4096;

@@ -95,6 +95,10 @@ pub fn tune_allocator() {}
 /// The allocator is left as it is.
 pub fn trim() {}
 
+/// Bring an element of a slice into the cache: no hint is given here.
+#[cfg(not(target_os = "linux"))]
+pub fn prefetch<T>(_slice: &[T], _index: usize) {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

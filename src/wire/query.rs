@@ -112,9 +112,10 @@ impl Query {
 }
 
 impl Message {
-    /// Read a message; its question goes to `query`, in place, as it is too large to be moved about.
+    /// Read the message `buf[..len]`; its question goes to `query`, in place, as it is too large to be moved about.
     #[inline]
-    pub fn read(message: &[u8], query: &mut Query) -> Self {
+    pub fn read(buf: &[u8], len: usize, query: &mut Query) -> Self {
+        let message = &buf[..len.min(buf.len())];
         if message.len() < HEADER_LEN {
             return Self::Short;
         }
@@ -122,7 +123,7 @@ impl Message {
             return Self::Response;
         }
         let opcode = message[2] & OPCODE_BITS;
-        if u16_at(message, 4) != Some(1) || query.read_question(message).is_none() {
+        if u16_at(message, 4) != Some(1) || query.read_question(buf, message.len()).is_none() {
             let rcode = if opcode == 0 { rcode::FORMERR } else { rcode::NOTIMP };
             return Self::Error(ErrorReply { rcode, question_end: HEADER_LEN, qtype: 0, edns: None });
         }
@@ -147,11 +148,13 @@ impl Message {
 }
 
 impl Query {
-    /// Read the one question.
+    /// Read the one question of the message `buf[..len]`.
     #[inline]
-    fn read_question(&mut self, message: &[u8]) -> Option<()> {
-        let at = HEADER_LEN + self.name.read(&message[HEADER_LEN..]).ok()?;
-        (self.qtype, self.qclass) = (u16_at(message, at)?, u16_at(message, at + 2)?);
+    fn read_question(&mut self, buf: &[u8], len: usize) -> Option<()> {
+        let at = HEADER_LEN + self.name.read(&buf[HEADER_LEN..], len - HEADER_LEN).ok()?;
+        let tail = buf[..len].get(at..at + 4)?;
+        self.qtype = u16::from_be_bytes([tail[0], tail[1]]);
+        self.qclass = u16::from_be_bytes([tail[2], tail[3]]);
         (self.question_end, self.edns) = (at + 4, None);
         Some(())
     }

@@ -144,6 +144,23 @@ impl<'b> Writer<'b> {
         self.owned_record(section, None, rtype, ttl, data)
     }
 
+    /// Write an A record owned by the name of the question into the answer section.
+    #[inline]
+    pub fn a_record(&mut self, ttl: u32, address: [u8; 4]) -> Result<(), NoRoom> {
+        // Owner, type A, class IN; TTL; length 4.
+        let mut record = [0xc0, HEADER_LEN as u8, 0, rtype::A as u8, 0, class::IN as u8, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0];
+        record[6..10].copy_from_slice(&ttl.to_be_bytes());
+        record[12..16].copy_from_slice(&address);
+        let end = self.at + record.len();
+        if end > self.limit {
+            return Err(NoRoom);
+        }
+        self.buf[self.at..end].copy_from_slice(&record);
+        self.at = end;
+        self.counts[Section::Answer as usize] += 1;
+        Ok(())
+    }
+
     /// Write a record owned by the zone.
     pub fn apex_record(&mut self, section: Section, rtype: u16, ttl: u32, data: &[Piece<'_>]) -> Result<(), NoRoom> {
         const APEX: TargetNameRef<'static> = TargetNameRef { octets: &[], in_zone: true };

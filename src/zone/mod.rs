@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 pub use access::{Access, Everything};
 pub use publish::{Publisher, Reader};
-pub(crate) use resolve::embedded_ip4;
+pub(crate) use resolve::{Address, address, embedded_ip4};
 pub use resolve::{Existence, Match};
 
 use crate::dataset::entry::Scope;
@@ -24,6 +24,8 @@ use crate::wire::reply::TargetName;
 const MADE_UP_TIMES: [u32; 3] = [3_600, 600, 604_800];
 /// TTL of the SOA and NS of a retired zone, s: long, so that its last users ask seldom.
 const RETIRED_TTL: u32 = 86_400;
+/// Up to so many zones a question's name is compared with each zone's rather than hashed.
+const COMPARED_MAX: usize = 8;
 /// Addresses of one name server put into the additional section at most.
 const GLUE_MAX: usize = 8;
 
@@ -174,9 +176,9 @@ impl Zone {
     }
 
     /// The code for a complete address, where the zone has names only and a code for that.
-    pub(crate) fn wrong_kind_code(&self, name: &QueryName, below: usize) -> Option<[u8; 4]> {
+    pub(crate) fn wrong_kind_code(&self, form: Address) -> Option<[u8; 4]> {
         let code = self.settings.wrong_kind?;
-        (!self.has_addresses && resolve::is_address(name, below)).then(|| code.octets())
+        (!self.has_addresses && resolve::is_address(form)).then(|| code.octets())
     }
 }
 
@@ -220,6 +222,8 @@ pub struct Snapshot {
     pub generation: u64,
     /// Their numbers by name.
     index: Names,
+    /// Their numbers, those with the most labels first.
+    by_depth: Vec<usize>,
     /// Fewest and most labels of a zone's name.
     depths: (usize, usize),
     /// A zone lies below another one.
@@ -238,8 +242,18 @@ impl Snapshot {
         }
         let counts = || zones.iter().map(|zone| zone.label_count);
         let depths = (counts().min().unwrap_or(0), counts().max().unwrap_or(0));
-        let index = index.finish(|ids| ids[0]);
-        let mut snapshot = Self { zones, acl: None, generation, index, depths, nested: false, glue: Vec::new() };
+        let mut by_depth: Vec<usize> = (0..zones.len()).collect();
+        by_depth.sort_by_key(|&number| std::cmp::Reverse(zones[number].label_count));
+        let mut snapshot = Self {
+            index: index.finish(|ids| ids[0]),
+            zones,
+            acl: None,
+            generation,
+            by_depth,
+            depths,
+            nested: false,
+            glue: Vec::new(),
+        };
         let parent_of = |zone: &Arc<Zone>| {
             let name = QueryName::of(&zone.settings.name);
             (1..name.label_count())
@@ -261,6 +275,17 @@ impl Snapshot {
     #[inline]
     pub fn find_zone(&self, name: &QueryName) -> Option<(&Zone, usize, usize)> {
         let labels = name.label_count();
+        if self.zones.len() <= COMPARED_MAX {
+            // A few comparisons cost less than a hash; the zones are tried from the longest name on.
+            return self.by_depth.iter().find_map(|&number| {
+                let zone = &*self.zones[number];
+                let own = zone.settings.name.labels();
+                let below = labels.checked_sub(zone.label_count)?;
+                let octets = name.octets();
+                let start = octets.len().checked_sub(own.len())?;
+                (name.start(below) == start && octets[start..] == *own).then_some((zone, number, below))
+            });
+        }
         let (fewest, most) = self.depths;
         (fewest..=most.min(labels)).rev().find_map(|depth| {
             let below = labels - depth;

@@ -32,9 +32,9 @@ pub enum Match<'s, 'q> {
     Record(&'s Dataset, Found<'s>),
 }
 
-/// What an address name is.
+/// What a name below a zone's says, if it says an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Address {
+pub(crate) enum Address {
     /// Four octets; and if each is a nibble as well, the upper 16 bits of the IPv6 addresses that begin so.
     Ip4(u32, Option<u16>),
     /// 32 nibbles.
@@ -52,7 +52,7 @@ enum Address {
 
 /// How a name looks from the zone, or from the mount of a section.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Relative {
     /// The address that it is there.
     form: Address,
     /// Labels below the zone or the mount.
@@ -69,17 +69,27 @@ const SIX_TO_FOUR: u128 = 0x2002 << 112;
 /// An octet in decimal; leading zeros are accepted, as in rbldnsd.
 #[inline]
 fn octet(label: &[u8]) -> Option<u32> {
-    if label.is_empty() || label.len() > 3 {
-        return None;
-    }
-    let mut value = 0;
-    for digit in label {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        value = value * 10 + u32::from(digit - b'0');
-    }
+    let digit = |digit: u8| u32::from(digit.wrapping_sub(b'0'));
+    let value = match *label {
+        [c] if digit(c) <= 9 => digit(c),
+        [b, c] if digit(b) <= 9 && digit(c) <= 9 => 10 * digit(b) + digit(c),
+        [a, b, c] if digit(a) <= 9 && digit(b) <= 9 && digit(c) <= 9 => 100 * digit(a) + 10 * digit(b) + digit(c),
+        _ => return None,
+    };
     (value <= 255).then_some(value)
+}
+
+/// The first four labels as octets of an IPv4 address, the first one the lowest.
+#[inline]
+fn four_octets(name: &QueryName) -> Option<u32> {
+    let octets = name.octets();
+    let (mut at, mut address) = (0, 0u32);
+    for _ in 0..4 {
+        let len = usize::from(*octets.get(at)?);
+        address = address >> 8 | octet(octets.get(at + 1..at + 1 + len)?)? << 24;
+        at += 1 + len;
+    }
+    Some(address)
 }
 
 /// A nibble in hexadecimal; names are in lower case here.
@@ -94,17 +104,13 @@ fn nibble(label: &[u8]) -> Option<u128> {
 
 /// The address that the first `count` labels of a name say, reversed (RFC 5782 sections 2.1 and 2.4).
 #[inline]
-fn address(name: &QueryName, count: usize) -> Address {
-    if count == 4 {
-        let octets = [octet(name.label(3)), octet(name.label(2)), octet(name.label(1)), octet(name.label(0))];
-        if let [Some(a), Some(b), Some(c), Some(d)] = octets {
-            // Each label is one digit: the length octets between them are all 1.
-            let nibbles = name.start(4) - name.start(0) == 8;
-            return Address::Ip4(
-                a << 24 | b << 16 | c << 8 | d,
-                nibbles.then_some((a << 12 | b << 8 | c << 4 | d) as u16),
-            );
-        }
+pub(crate) fn address(name: &QueryName, count: usize) -> Address {
+    if count == 4
+        && let Some(address) = four_octets(name)
+    {
+        // Each label is one digit when the length octets between them are all 1.
+        let [a, b, c, d] = address.to_be_bytes().map(u16::from);
+        return Address::Ip4(address, (name.start(4) == 8).then_some(a << 12 | b << 8 | c << 4 | d));
     }
     if count == 0 || count > 32 {
         return Address::No;
@@ -125,9 +131,9 @@ fn address(name: &QueryName, count: usize) -> Address {
     }
 }
 
-/// Whether the first `count` labels of a name say a complete address.
-pub(super) fn is_address(name: &QueryName, count: usize) -> bool {
-    matches!(address(name, count), Address::Ip4(..) | Address::Ip6(_))
+/// Whether it is a complete address.
+pub(super) fn is_address(form: Address) -> bool {
+    matches!(form, Address::Ip4(..) | Address::Ip6(_))
 }
 
 /// The IPv4 address within a mapped or 6to4 one.
@@ -147,29 +153,41 @@ fn may_embed_ip4(address: u128, bits: u32) -> bool {
 impl Zone {
     /// Ask all datasets for the name's first `below` labels, those below the zone's own name. Each match goes to
     /// `visit`.
-    #[inline]
     pub fn look_up<'s, 'q>(
         &'s self,
         name: &'q QueryName,
         below: usize,
         visit: &mut impl FnMut(Match<'s, 'q>),
     ) -> Existence {
-        self.ask(name, below, |dataset, place| look_up_one(dataset, place, name, visit))
+        self.look_up_form(name, below, address(name, below), visit)
     }
 
-    /// As [`Zone::look_up`], as far as the access lists let the client see.
+    /// The same, where it is known what the labels say.
     #[inline]
-    pub fn look_up_for<'s, 'q>(
+    fn look_up_form<'s, 'q>(
+        &'s self,
+        name: &'q QueryName,
+        below: usize,
+        form: Address,
+        visit: &mut impl FnMut(Match<'s, 'q>),
+    ) -> Existence {
+        self.ask(name, below, form, |dataset, place| look_up_one(dataset, place, name, visit))
+    }
+
+    /// As [`Zone::look_up`], as far as the access lists let the client see, where it is known what the labels say.
+    #[inline]
+    pub(crate) fn look_up_for<'s, 'q>(
         &'s self,
         access: Access<'s>,
         name: &'q QueryName,
         below: usize,
+        form: Address,
         visit: &mut impl FnMut(Match<'s, 'q>),
     ) -> Existence {
         match access {
-            Access::Open => self.look_up(name, below, visit),
-            Access::Listed(everything) => self.look_up_instead(name, below, Some(everything), visit),
-            Access::Empty | Access::Refuse | Access::Ignore => self.look_up_instead(name, below, None, visit),
+            Access::Open => self.look_up_form(name, below, form, visit),
+            Access::Listed(everything) => self.look_up_instead(name, below, form, Some(everything), visit),
+            Access::Empty | Access::Refuse | Access::Ignore => self.look_up_instead(name, below, form, None, visit),
         }
     }
 
@@ -180,11 +198,12 @@ impl Zone {
         &'s self,
         name: &'q QueryName,
         below: usize,
+        form: Address,
         everything: Option<Everything<'s>>,
         visit: &mut impl FnMut(Match<'s, 'q>),
     ) -> Existence {
         let mut listed = false;
-        let existence = self.ask(name, below, |dataset, place| match dataset.data() {
+        let existence = self.ask(name, below, form, |dataset, place| match dataset.data() {
             Data::Generic(_) => look_up_one(dataset, place, name, visit),
             _ if everything.is_some() && could_list(dataset, place) => {
                 listed = true;
@@ -211,14 +230,14 @@ impl Zone {
         &'s self,
         name: &QueryName,
         below: usize,
-        mut one: impl FnMut(&'s Dataset, Place) -> Existence,
+        form: Address,
+        mut one: impl FnMut(&'s Dataset, Relative) -> Existence,
     ) -> Existence {
-        let form = address(name, below);
         let mut existence = if below == 0 { Existence::Empty } else { Existence::None };
         for dataset in &self.datasets {
             let found = match dataset.data() {
                 Data::Combined(parts) => ask_parts(parts, name, below, &mut one),
-                _ => one(dataset, Place { form, below, alone: !self.has_ip4 }),
+                _ => one(dataset, Relative { form, below, alone: !self.has_ip4 }),
             };
             existence = existence.max(found);
         }
@@ -227,7 +246,7 @@ impl Zone {
 }
 
 /// Whether a dataset is asked for names of this form at all, whatever it lists.
-fn could_list(dataset: &Dataset, place: Place) -> bool {
+fn could_list(dataset: &Dataset, place: Relative) -> bool {
     match (dataset.data(), place.form) {
         (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip4(..)) => true,
         (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip6(address)) => embedded_ip4(address).is_some(),
@@ -237,12 +256,29 @@ fn could_list(dataset: &Dataset, place: Place) -> bool {
     }
 }
 
+impl Zone {
+    /// Bring what [`Zone::look_up`] will look at first into the cache. Sections of `combined` are left out: they are
+    /// many, and only one of them will be asked.
+    #[inline]
+    pub(crate) fn prefetch(&self, name: &QueryName, below: usize, form: Address) {
+        for dataset in &self.datasets {
+            match (dataset.data(), form) {
+                (Data::Ip4Set(set), Address::Ip4(address, _)) => set.prefetch(address),
+                (Data::Ip4Trie(trie), Address::Ip4(address, _)) => trie.prefetch(address),
+                (Data::Ip6Trie(trie), Address::Ip6(address)) => trie.prefetch(address),
+                (Data::Dnset(names), _) if below > 0 => names.prefetch(name.labels(0, below)),
+                _ => {}
+            }
+        }
+    }
+}
+
 /// Ask the sections that are mounted closest above the name.
 fn ask_parts<'s>(
     parts: &'s [Part],
     name: &QueryName,
     below: usize,
-    one: &mut impl FnMut(&'s Dataset, Place) -> Existence,
+    one: &mut impl FnMut(&'s Dataset, Relative) -> Existence,
 ) -> Existence {
     let relative = name.labels(0, below);
     let mut deepest = None;
@@ -266,7 +302,7 @@ fn ask_parts<'s>(
     let mount = name.labels(inner, below);
     let form = address(name, inner);
     let mounted = || parts.iter().filter(|part| part.names.iter().any(|name| name.labels() == mount));
-    let place = Place { form, below: inner, alone: !mounted().any(|part| part.dataset.kind().has_ip4()) };
+    let place = Relative { form, below: inner, alone: !mounted().any(|part| part.dataset.kind().has_ip4()) };
     for part in mounted() {
         existence = existence.max(one(&part.dataset, place));
     }
@@ -291,11 +327,11 @@ fn ends_with_labels(mut labels: &[u8], end: &[u8]) -> bool {
 #[inline]
 fn look_up_one<'s, 'q>(
     dataset: &'s Dataset,
-    place: Place,
+    place: Relative,
     name: &'q QueryName,
     visit: &mut impl FnMut(Match<'s, 'q>),
 ) -> Existence {
-    let Place { form, below, alone } = place;
+    let Relative { form, below, alone } = place;
     let mut listing = |id: Option<u32>, subject| match id {
         Some(id) if id != EXCLUDED => {
             visit(Match::Listing(dataset, id, subject));

@@ -157,7 +157,8 @@ impl<S: Sink, N: Fn(Kind) -> S> Reader<S, N> {
         let nul = memchr::memchr(0, line);
         let text = nul.map_or(line, |at| &line[..at]);
         scan.line = text;
-        let options = LineOptions { mask_host_bits: self.options.mask_host_bits, max_range4: self.max_range4 };
+        let ttl = sink.header_mut().ttl;
+        let options = LineOptions { mask_host_bits: self.options.mask_host_bits, max_range4: self.max_range4, ttl };
         let start = scan.at;
         if sink.kind() == Kind::Acl {
             let (line, doubt) = rule::read(&mut scan, options)?;
@@ -253,6 +254,8 @@ pub(super) struct LineOptions {
     pub(super) mask_host_bits: bool,
     /// Refuse IPv4 entries wider than this.
     pub(super) max_range4: u8,
+    /// `$TTL` in force, s.
+    pub(super) ttl: Option<u32>,
 }
 
 /// Read an entry, a record or a default line.
@@ -267,7 +270,7 @@ fn read_line<'r>(
     let start = scan.at;
     let ip6 = matches!(kind, Kind::Ip6Trie | Kind::Ip6Tset);
     if kind == Kind::Generic {
-        return record::read(scan, buffers).map(Line::Record);
+        return record::read(scan, buffers, options.ttl).map(Line::Record);
     }
     if scan.peek() == Some(b':') && !(ip6 && scan.rest().starts_with(b"::")) {
         return value::colon_value(scan).map(Line::Default);
@@ -288,7 +291,9 @@ fn read_line<'r>(
         Kind::Ip6Tset => Key::Ip6Net(address::ip6(scan, Ip6Forms::Network, false)?),
         Kind::Dnset | Kind::Generic | Kind::Combined | Kind::Acl => name_key(scan, wire)?,
     };
-    let value = if excluded { EntryValue::default() } else { value::entry_value(scan)? };
+    // What follows an exclusion says nothing; nor does it in the `tset`s, where one value counts for all.
+    let silent = excluded || matches!(kind, Kind::Ip4Tset | Kind::Ip6Tset);
+    let value = if silent { EntryValue::default() } else { value::entry_value(scan)? };
     Ok(Line::Entry(Entry { key, excluded, value }))
 }
 

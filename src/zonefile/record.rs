@@ -33,8 +33,13 @@ fn word<'a>(scan: &mut Scan<'a>) -> (&'a [u8], usize) {
     (word, start)
 }
 
-/// Read a record; owners are relative to the zone, `@` is its apex, data are absolute.
-pub fn read<'line: 'r, 'r>(scan: &mut Scan<'line>, buffers: &'r mut Buffers) -> Result<Record<'r>, Fault> {
+/// Read a record; owners are relative to the zone, `@` is its apex, data are absolute. `ttl` is the `$TTL` above it: unlike
+/// in the sets, a record keeps the one in force at its line.
+pub fn read<'line: 'r, 'r>(
+    scan: &mut Scan<'line>,
+    buffers: &'r mut Buffers,
+    ttl: Option<u32>,
+) -> Result<Record<'r>, Fault> {
     let (owner, at) = word(scan);
     let owner_len = if owner == b"@" {
         0
@@ -44,11 +49,11 @@ pub fn read<'line: 'r, 'r>(scan: &mut Scan<'line>, buffers: &'r mut Buffers) -> 
         len - 1
     };
     let (mut rtype, mut type_at) = word(scan);
-    let mut ttl = None;
+    let mut ttl = ttl.filter(|&ttl| ttl > 0);
     if rtype.first().is_some_and(u8::is_ascii_digit) {
         let time = parse_time(rtype).ok_or_else(|| Fault::new(type_at, "bad TTL").hint("write seconds, or 2h"))?;
         // As in `$TTL`, 0 takes the default.
-        ttl = (time > 0).then_some(time);
+        ttl = if time > 0 { Some(time) } else { ttl };
         (rtype, type_at) = word(scan);
     }
     if rtype.eq_ignore_ascii_case(b"IN") {
@@ -143,7 +148,7 @@ mod tests {
         ];
         for (line, expected) in cases {
             let mut buffers = Buffers::default();
-            let got = read(&mut Scan::new(line.as_bytes(), 0), &mut buffers).ok();
+            let got = read(&mut Scan::new(line.as_bytes(), 0), &mut buffers, None).ok();
             assert_eq!(got, expected.map(|(owner, ttl, data)| Record { owner, ttl, data }), "{line}");
         }
     }

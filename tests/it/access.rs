@@ -11,8 +11,8 @@ use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::rdata::opt::EdnsCode;
 use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
 
-use dnsbld::serve::answer::{Context, Dropped, Outcome, Policy, Transport, handle};
 use dnsbld::dataset::{Dataset, Kind};
+use dnsbld::serve::answer::{Context, Dropped, Outcome, Policy, Transport, handle};
 use dnsbld::zone::{Snapshot, Zone, ZoneSettings, ZoneState};
 use dnsbld::zonefile::{self, Source};
 
