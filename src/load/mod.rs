@@ -31,3 +31,4 @@ mod watch;
 pub use handle::{Command, Handle};
 pub use loader::Loader;
 pub use plan::{ExpiryOptions, GuardOptions, LoadOptions, ZoneSpec};
+pub use served::GLOBAL_ACL;

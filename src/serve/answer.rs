@@ -12,7 +12,7 @@ use crate::wire::edns::Edns;
 use crate::wire::query::{Message, Query};
 use crate::wire::reply::{Head, NoRoom, Opt, Piece, Section, Writer};
 use crate::wire::{class, ede, rcode, rtype};
-use crate::zone::{self, Address, Existence, Match, Snapshot, Zone, ZoneState};
+use crate::zone::{self, Access, Address, Existence, Match, Snapshot, Zone, ZoneState};
 
 /// How a query came; decides sizes, truncation and what a transfer request is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,8 +191,12 @@ impl Prepared {
     /// `buf` must hold at least 512 octets, and over a stream as much as the largest answer wanted (65 535).
     #[inline]
     pub fn answer(&self, buf: &mut [u8], context: &Context<'_>, snapshot: &Snapshot) -> Outcome {
+        let global = snapshot.access(context.client);
         match self.message {
-            Message::Query => answer(&self.query, self.place, context, snapshot, buf),
+            Message::Short => Outcome::Drop(Dropped::Short),
+            Message::Response => Outcome::Drop(Dropped::Response),
+            _ if matches!(global, Access::Ignore) => Outcome::Drop(Dropped::Policy),
+            Message::Query => answer(&self.query, self.place, context, snapshot, global, buf),
             Message::Error(error) => {
                 let opt = error.edns.map(|edns| opt(&edns, context, error_ede(error.rcode)));
                 let reply = Writer::new(buf, error.question_end, usize::MAX, 0);
@@ -200,8 +204,6 @@ impl Prepared {
                 let (qtype, rcode, listed) = (error.qtype, error.rcode, Listed::NotAsked);
                 Outcome::Reply { len, note: Note { zone_slot: 0, qtype, rcode, listed, truncated: false } }
             }
-            Message::Short => Outcome::Drop(Dropped::Short),
-            Message::Response => Outcome::Drop(Dropped::Response),
         }
     }
 }
@@ -223,8 +225,16 @@ fn opt<'a>(edns: &Edns, context: &Context<'a>, ede: Option<u16>) -> Opt<'a> {
     Opt::answer(edns, context.policy.udp_size_max, ede, context.policy.server_id.as_deref())
 }
 
-/// Answer a question; its octets stand at the beginning of `buf`.
-fn answer(query: &Query, place: Option<Place>, context: &Context<'_>, snapshot: &Snapshot, buf: &mut [u8]) -> Outcome {
+/// Answer a question; its octets stand at the beginning of `buf`. `global` is what the access list for all zones says of
+/// the client.
+fn answer(
+    query: &Query,
+    place: Option<Place>,
+    context: &Context<'_>,
+    snapshot: &Snapshot,
+    global: Access<'_>,
+    buf: &mut [u8],
+) -> Outcome {
     let size = match (context.transport, query.edns) {
         (Transport::Udp, None) => UDP_SIZE_MIN,
         (Transport::Udp, Some(edns)) => {
@@ -234,9 +244,12 @@ fn answer(query: &Query, place: Option<Place>, context: &Context<'_>, snapshot: 
     };
     let reserved = query.edns.map_or(0, |edns| opt(&edns, context, None).octets());
     let writer = Writer::new(buf, query.question_end, size.into(), reserved);
-    let mut reply = Reply { query, context, writer, head: Head::default(), ede: None };
+    let mut reply = Reply { query, context, writer, head: Head::default(), ede: None, access: Access::Open };
     let (zone_slot, listed) = match query.qclass {
-        class::IN => reply.internet(snapshot, place),
+        class::IN => match reply.internet(snapshot, place, global) {
+            Some(answered) => answered,
+            None => return Outcome::Drop(Dropped::Policy),
+        },
         class::CH => (0, reply.chaos()),
         _ => (0, reply.refuse(rcode::REFUSED, None)),
     };
@@ -254,7 +267,7 @@ const RECORDS_MAX: u16 = 1_024;
 const META_TYPES: std::ops::RangeInclusive<u16> = 250..=254;
 
 /// An answer on its way.
-struct Reply<'q, 'b, 'c> {
+struct Reply<'q, 'b, 'c, 's> {
     /// The question.
     query: &'q Query,
     /// What the answer depends on besides.
@@ -265,9 +278,11 @@ struct Reply<'q, 'b, 'c> {
     head: Head,
     /// What its EDE will say.
     ede: Option<u16>,
+    /// What the access lists let the client see.
+    access: Access<'s>,
 }
 
-impl Reply<'_, '_, '_> {
+impl<'s> Reply<'_, '_, '_, 's> {
     /// An error without records.
     fn refuse(&mut self, rcode: u16, ede: Option<u16>) -> Listed {
         self.head.rcode = rcode;
@@ -293,8 +308,8 @@ impl Reply<'_, '_, '_> {
         }
     }
 
-    /// A question of class IN; gives the zone's slot as well.
-    fn internet(&mut self, snapshot: &Snapshot, place: Option<Place>) -> (u16, Listed) {
+    /// A question of class IN; gives the zone's slot as well. `None`: an access list wants no answer.
+    fn internet(&mut self, snapshot: &'s Snapshot, place: Option<Place>, global: Access<'s>) -> Option<(u16, Listed)> {
         let query = self.query;
         let found = place.and_then(|place| Some((&**snapshot.zones.get(place.number)?, place)));
         let Some((zone, place)) = found else {
@@ -302,7 +317,7 @@ impl Reply<'_, '_, '_> {
                 (rtype::AXFR | rtype::IXFR, Transport::Udp) => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
                 _ => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
             };
-            return (0, listed);
+            return Some((0, listed));
         };
         let listed = if META_TYPES.contains(&query.qtype) {
             match (query.qtype, self.context.transport) {
@@ -310,21 +325,24 @@ impl Reply<'_, '_, '_> {
                 _ => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
             }
         } else {
-            match zone.state {
-                ZoneState::Ready => {
+            self.access = zone.access(global, self.context.client);
+            match (zone.state, self.access) {
+                (_, Access::Ignore) => return None,
+                (ZoneState::NotReady, _) => self.refuse(rcode::SERVFAIL, Some(ede::NOT_READY)),
+                (ZoneState::Expired, _) => self.refuse(rcode::SERVFAIL, Some(ede::INVALID_DATA)),
+                (ZoneState::Ready, Access::Refuse) => self.refuse(rcode::REFUSED, Some(ede::PROHIBITED)),
+                (ZoneState::Ready, Access::Open | Access::Empty | Access::Listed(_)) => {
                     self.writer.set_zone(query.name.start(place.below));
                     self.head.authoritative = true;
                     if place.below == 0 { self.apex(snapshot, zone, place) } else { self.entry(snapshot, zone, place) }
                 }
-                ZoneState::NotReady => self.refuse(rcode::SERVFAIL, Some(ede::NOT_READY)),
-                ZoneState::Expired => self.refuse(rcode::SERVFAIL, Some(ede::INVALID_DATA)),
             }
         };
-        (zone.slot, listed)
+        Some((zone.slot, listed))
     }
 
     /// A question about the zone's own name.
-    fn apex(&mut self, snapshot: &Snapshot, zone: &Zone, place: Place) -> Listed {
+    fn apex(&mut self, snapshot: &Snapshot, zone: &'s Zone, place: Place) -> Listed {
         let qtype = self.query.qtype;
         let every = qtype == rtype::ANY;
         // Without a SOA or NS the zone can not speak of itself, as with rbldnsd; only its command line gets here.
@@ -362,7 +380,7 @@ impl Reply<'_, '_, '_> {
     }
 
     /// A question about a name below the zone's.
-    fn entry(&mut self, snapshot: &Snapshot, zone: &Zone, place: Place) -> Listed {
+    fn entry(&mut self, snapshot: &Snapshot, zone: &'s Zone, place: Place) -> Listed {
         let start = self.writer.position();
         let (existence, mut room) = self.data(zone, place);
         let mut exists = existence != Existence::None;
@@ -392,7 +410,7 @@ impl Reply<'_, '_, '_> {
 
     /// Put what the datasets have for the name into the answer.
     #[inline]
-    fn data(&mut self, zone: &Zone, place: Place) -> (Existence, Result<(), NoRoom>) {
+    fn data(&mut self, zone: &'s Zone, place: Place) -> (Existence, Result<(), NoRoom>) {
         match self.query.qtype {
             wanted @ (rtype::A | rtype::TXT | rtype::MX) => self.set(zone, place, wanted),
             rtype::ANY => {
@@ -408,14 +426,14 @@ impl Reply<'_, '_, '_> {
                 }
                 (existence, room)
             }
-            _ => (zone.look_up_form(&self.query.name, place.below, place.form, &mut |_| {}), Ok(())),
+            _ => (zone.look_up_for(self.access, &self.query.name, place.below, place.form, &mut |_| {}), Ok(())),
         }
     }
 
     /// Put one record set into the answer: equal records once, and all under the smallest of their TTLs (RFC 2181
     /// section 5.2).
     #[inline]
-    fn set(&mut self, zone: &Zone, place: Place, wanted: u16) -> (Existence, Result<(), NoRoom>) {
+    fn set(&mut self, zone: &'s Zone, place: Place, wanted: u16) -> (Existence, Result<(), NoRoom>) {
         let mut set = RecordSet {
             start: self.writer.position(),
             writer: &mut self.writer,
@@ -425,7 +443,8 @@ impl Reply<'_, '_, '_> {
             count: 0,
             room: Ok(()),
         };
-        let existence = zone.look_up_form(&self.query.name, place.below, place.form, &mut |found| match found {
+        let access = self.access;
+        let existence = zone.look_up_for(access, &self.query.name, place.below, place.form, &mut |found| match found {
             Match::Listing(dataset, id, subject) => set.listing(zone.ttl_of(dataset), dataset, id, subject),
             Match::Record(dataset, record) => {
                 if record.rtype as u16 == wanted {
