@@ -48,13 +48,12 @@ pub fn run(suite: &Suite, table: &mut Table) {
     let datagrams = Datagrams::about(&subjects.mixed, A, false);
     let file = suite.dir().join("reloaded");
     copy(&list.path, &file);
-    let (mut server, address) = start(suite.dir(), &file);
+    let (server, address) = start(suite.dir(), &file);
     let ours = ask(address, &datagrams, Duration::from_secs(seconds), || copy(&list.path, &file));
-    stop(&mut server);
-    let theirs = rbldnsd::serve(Kind::Ip4Set, &file, ZONE, 3).map(|(mut server, address)| {
-        let outcome = ask(address, &datagrams, Duration::from_secs(seconds), || copy(&list.path, &file));
-        stop(&mut server);
-        outcome
+    drop(server);
+    let theirs = rbldnsd::serve(Kind::Ip4Set, &file, ZONE, 3).map(|(server, address)| {
+        let _server = Running(server);
+        ask(address, &datagrams, Duration::from_secs(seconds), || copy(&list.path, &file))
     });
     let told = |outcome: &Outcome| {
         format!(
@@ -77,22 +76,33 @@ fn copy(list: &Path, file: &Path) {
         .unwrap_or_else(|error| fail(&format!("{}: {error}", file.display())));
 }
 
+/// A server that was started here, and ends with this.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Start the server with one list and wait until it answers.
-fn start(dir: &Path, file: &Path) -> (Child, SocketAddr) {
+fn start(dir: &Path, file: &Path) -> (Running, SocketAddr) {
     let settings = dir.join("reload.toml");
     let text = format!(
         "[dns]\nlisten = [\"127.0.0.1:0\"]\n[http]\nenabled = false\n[[zone]]\nname = \"{ZONE}\"\n\
          datasets = [{{ type = \"ip4set\", files = [{file:?}] }}]\nguard.loopback = false\n"
     );
     fs::write(&settings, text).unwrap_or_else(|error| fail(&format!("{}: {error}", settings.display())));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_dnsbld"))
+    let child = Command::new(env!("CARGO_BIN_EXE_dnsbld"))
         .args(["serve", "--config"])
         .arg(&settings)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap_or_else(|error| fail(&format!("the server does not start: {error}")));
-    let mut lines = BufReader::new(child.stdout.take().unwrap_or_else(|| fail("no output"))).lines();
+    let mut server = Running(child);
+    let mut lines = BufReader::new(server.0.stdout.take().unwrap_or_else(|| fail("no output"))).lines();
     let mut address = None;
     loop {
         match lines.next() {
@@ -101,18 +111,12 @@ fn start(dir: &Path, file: &Path) -> (Child, SocketAddr) {
                     address = rest.split(' ').next().and_then(|address| address.parse().ok());
                 }
                 if line.starts_with("ready") {
-                    return (child, address.unwrap_or_else(|| fail("the server did not say where it listens")));
+                    return (server, address.unwrap_or_else(|| fail("the server did not say where it listens")));
                 }
             }
             _ => fail("the server ended before it was ready"),
         }
     }
-}
-
-/// End a server that was started here.
-fn stop(child: &mut Child) {
-    let _ = child.kill();
-    let _ = child.wait();
 }
 
 /// Ask at the rate for so long, replacing the list as often as agreed.

@@ -101,7 +101,7 @@ pub enum Action {
 pub struct Record<'a> {
     /// Owner relative to the zone: labels without the root, lower case; empty is the apex.
     pub owner: &'a [u8],
-    /// Its TTL, s; `None` takes the dataset's.
+    /// Its TTL, s; `None` takes the zone's.
     pub ttl: Option<u32>,
     /// Its type and data.
     pub data: RecordData<'a>,

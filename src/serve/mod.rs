@@ -4,6 +4,7 @@ pub mod answer;
 mod connection;
 pub mod limits;
 pub mod listen;
+mod record_set;
 mod seldom;
 pub mod stream;
 #[cfg(test)]

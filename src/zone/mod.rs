@@ -175,6 +175,12 @@ impl Zone {
         }
     }
 
+    /// The TTL of a record of a `generic` dataset, s: its own, or that of the `$TTL` above it, or the zone's.
+    #[inline]
+    pub(crate) fn ttl_of_record(&self, own: Option<u32>) -> u32 {
+        own.map_or(self.settings.ttl, |ttl| ttl.clamp(self.settings.ttl_min, self.settings.ttl_max))
+    }
+
     /// The code for a complete address, where the zone has names only and a code for that.
     pub(crate) fn wrong_kind_code(&self, form: Address) -> Option<[u8; 4]> {
         let code = self.settings.wrong_kind?;
@@ -319,8 +325,8 @@ impl Snapshot {
                 }
             };
             home.look_up(&name, below, &mut |found| match found {
-                Match::Record(dataset, record) if record.rtype == RecordType::A => {
-                    let ttl = record.ttl.unwrap_or_else(|| home.ttl_of(dataset));
+                Match::Record(record) if record.rtype == RecordType::A => {
+                    let ttl = home.ttl_of_record(record.ttl);
                     put([record.data[0], record.data[1], record.data[2], record.data[3]], ttl);
                 }
                 Match::Record(..) => {}

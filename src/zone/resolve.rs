@@ -29,7 +29,7 @@ pub enum Match<'s, 'q> {
     /// A listing: the dataset, the id of its value or values, and what `$` stands for in their texts.
     Listing(&'s Dataset, u32, Subject<'q>),
     /// A record of a `generic` dataset.
-    Record(&'s Dataset, Found<'s>),
+    Record(Found<'s>),
 }
 
 /// What a name below a zone's says, if it says an address.
@@ -379,7 +379,7 @@ fn look_up_one<'s, 'q>(
             };
             let mut existence = Existence::Empty;
             for record in found {
-                visit(Match::Record(dataset, record));
+                visit(Match::Record(record));
                 existence = Existence::Records;
             }
             existence
