@@ -12,6 +12,7 @@ mod lookup;
 mod memory;
 mod queries;
 mod rbldnsd;
+mod reload;
 mod suite;
 mod table;
 mod timing;
@@ -35,11 +36,12 @@ struct Options {
 type Section = fn(&Suite, &mut Table);
 
 /// The sections in the order they run, with the function that fills the table.
-const SECTIONS: [(&str, Section); 5] = [
+const SECTIONS: [(&str, Section); 6] = [
     ("load", load::run),
     ("memory", memory::run),
     ("lookup", lookup::run),
     ("wire", wire::run),
+    ("reload", reload::run),
     ("counts", counts::run),
 ];
 
@@ -51,7 +53,7 @@ const HELP: &str = "\
 cargo bench [-- [--quick] [--only SECTION]...]
 
   --quick          small lists and few queries; targets are shown, not judged
-  --only SECTION   load, memory, lookup, wire or counts; may be repeated
+  --only SECTION   load, memory, lookup, wire, reload or counts; may be repeated
 
 DNSBLD_BENCH_TABLE=FILE writes the table to FILE as well.
 ";

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use dnsbld::dataset::Kind;
+use dnsbld::sys;
 
 use crate::load::child_output;
 use crate::rbldnsd;
@@ -137,16 +138,22 @@ fn measure(kind: Kind, path: &Path, warm: &Path) -> Figures {
 /// Load, then load again with the first copy alive; print the figures in the order of [`Figures`].
 pub fn child(kind: &str, file: &str, warm: &str) {
     let kind: Kind = kind.parse().unwrap_or_else(|error| fail(&format!("{error}")));
+    // As the server does: large arrays are mapped by themselves, and what is free is given back after each load.
+    sys::tune_allocator();
     drop(suite::read(kind, Path::new(warm)));
+    sys::trim();
     let before = resident("VmRSS");
     forget_peak();
     let first = suite::read(kind, Path::new(file));
-    let (after, peak) = (resident("VmRSS"), resident("VmHWM"));
+    let peak = resident("VmHWM");
+    sys::trim();
+    let after = resident("VmRSS");
     forget_peak();
     let second = suite::read(kind, Path::new(file));
     let reload_peak = resident("VmHWM");
     let (heap, entries) = (first.heap_bytes(), first.entries());
     drop(first);
+    sys::trim();
     let reloaded = resident("VmRSS");
     println!("{before} {after} {peak} {reload_peak} {reloaded} {heap} {entries}");
     drop(second);

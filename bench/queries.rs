@@ -257,7 +257,7 @@ impl Datagrams {
     }
 
     /// Each in turn.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> + Clone {
         let mut start = 0;
         self.ends.iter().map(move |&end| {
             let datagram = &self.bytes[start..end as usize];

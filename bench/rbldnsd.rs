@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use dnsbld::dataset::Kind;
 
@@ -64,4 +64,27 @@ pub fn run(kind: Kind, file: &Path) -> Option<Run> {
         resident_kib: status_kib(&status, "VmRSS")?,
         peak_kib: status_kib(&status, "VmHWM")?,
     })
+}
+
+/// Start it with one list of a zone, to look at the file every so many seconds; returns once the list is loaded. `None`
+/// if it is not installed or does not load the file.
+pub fn serve(kind: Kind, file: &Path, zone: &str, check_s: u32) -> Option<(Child, SocketAddr)> {
+    if !installed() {
+        return None;
+    }
+    let port = UdpSocket::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
+    let mut child = Command::new(PROGRAM)
+        .args(["-n", "-c", &check_s.to_string(), "-b", &format!("127.0.0.1/{port}"), "-w"])
+        .arg(file.parent()?)
+        .arg(format!("{zone}:{kind}:{}", file.file_name()?.to_str()?))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let mut lines = BufReader::new(child.stdout.take()?).lines().map_while(Result::ok);
+    lines.find(|line| line.contains(" started "))?;
+    // Its further lines are read and forgotten: a full pipe would stop it.
+    std::thread::spawn(move || lines.for_each(drop));
+    Some((child, SocketAddr::from(([127, 0, 0, 1], port))))
 }

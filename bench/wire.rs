@@ -1,13 +1,15 @@
-//! Wire to wire: `serve::answer::handle` on encoded queries, without a system call.
+//! Wire to wire: encoded queries to encoded replies, without a system call.
 //!
-//! Each datagram is copied into one of a ring of buffers, as a batch of received ones would lie, and answered
-//! there. The copy alone is measured the same way and taken off; both numbers are shown.
+//! Datagrams are copied into buffers batch by batch, as the kernel would put them there, and answered there as a UDP
+//! worker answers a batch: all are read, then all are answered. The copy alone is measured the same way and taken off;
+//! both numbers are shown.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 
 use dnsbld::dataset::Kind;
-use dnsbld::serve::answer::{Context, Listed, Outcome, Policy, Transport, handle};
+use dnsbld::serve::answer::{Context, Listed, Outcome, Policy, Prepared, Transport};
+use dnsbld::serve::udp::BATCH_DEFAULT;
 use dnsbld::zone::Snapshot;
 
 use crate::queries::{self, A, Datagrams, SOA, Subject, Subjects, TXT};
@@ -15,8 +17,8 @@ use crate::suite::{self, Shape, Suite, ZONE, fail};
 use crate::table::{Table, Target};
 use crate::timing::per_item;
 
-/// Buffers in the ring.
-const BUFFERS: usize = 64;
+/// Buffers in the ring: those of a batch.
+const BUFFERS: usize = BATCH_DEFAULT;
 /// Octets of a buffer: the largest UDP answer, and the next buffer in other cache sets.
 const BUFFER_LEN: usize = 1280;
 /// The most an answer from the larger host lists may take, ns.
@@ -133,12 +135,16 @@ fn row(
 /// the program.
 fn answer_all(ring: &mut [u8], datagrams: &Datagrams, snapshot: &Snapshot, policy: &Policy) -> u64 {
     let mut listed = 0;
+    let mut lens = [0; BUFFERS];
+    let mut prepared = [Prepared::default(); BUFFERS];
+    let mut waiting = 0;
     for (i, datagram) in datagrams.iter().enumerate() {
-        let buf = &mut ring[i % BUFFERS * BUFFER_LEN..][..BUFFER_LEN];
-        buf[..datagram.len()].copy_from_slice(datagram);
-        match counted(buf, datagram.len(), i as u32, policy, snapshot) {
-            Outcome::Reply { note, .. } => listed += u64::from(note.listed == Listed::Yes),
-            Outcome::Drop(why) => fail(&format!("query {i} got no answer: {why:?}")),
+        ring[waiting * BUFFER_LEN..][..datagram.len()].copy_from_slice(datagram);
+        lens[waiting] = datagram.len();
+        waiting += 1;
+        if waiting == BUFFERS || i + 1 == datagrams.len() {
+            listed += counted(ring, &lens[..waiting], &mut prepared, policy, snapshot);
+            waiting = 0;
         }
     }
     listed
@@ -154,12 +160,23 @@ fn copy_all(ring: &mut [u8], datagrams: &Datagrams) -> u64 {
     0
 }
 
-/// Answer one datagram. Never inlined: the instruction counter switches on and off at this function.
+/// Answer a batch; returns how many asked about something listed. Never inlined: the instruction counter switches on
+/// and off at this function.
 #[inline(never)]
-fn counted(buf: &mut [u8], len: usize, rotation: u32, policy: &Policy, snapshot: &Snapshot) -> Outcome {
+fn counted(ring: &mut [u8], lens: &[usize], prepared: &mut [Prepared], policy: &Policy, snapshot: &Snapshot) -> u64 {
+    for ((buf, &len), prepared) in ring.chunks_exact(BUFFER_LEN).zip(lens).zip(&mut *prepared) {
+        prepared.prepare(buf, len, snapshot);
+    }
     let client = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53));
-    let context = Context { client, transport: Transport::Udp, rotation, policy };
-    handle(buf, len, &context, snapshot)
+    let mut listed = 0;
+    for (i, (buf, prepared)) in ring.chunks_exact_mut(BUFFER_LEN).zip(&*prepared).take(lens.len()).enumerate() {
+        let context = Context { client, transport: Transport::Udp, rotation: i as u32, policy };
+        match prepared.answer(buf, &context, snapshot) {
+            Outcome::Reply { note, .. } => listed += u64::from(note.listed == Listed::Yes),
+            Outcome::Drop(why) => fail(&format!("query {i} got no answer: {why:?}")),
+        }
+    }
+    listed
 }
 
 /// Answer every datagram once under the instruction counter; returns how many asked about something listed.

@@ -82,6 +82,9 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
         match Settings::read(file) {
             Ok(settings) => {
                 settings.warnings.iter().for_each(|warning| report.tell(warning));
+                if let Some(source) = settings.acl.source() {
+                    check::files(&source, now, &mut report);
+                }
                 check::zones(&check_zones(&settings), now, &mut report);
             }
             Err(error) => report.tell(&error.into()),

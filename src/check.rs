@@ -244,7 +244,7 @@ enum Form {
     V6,
     /// Names.
     Names,
-    /// Neither: records.
+    /// Neither: records, or client networks.
     Other,
 }
 
@@ -254,7 +254,7 @@ fn form(kind: Kind) -> Form {
         Kind::Ip4Set | Kind::Ip4Tset | Kind::Ip4Trie => Form::V4,
         Kind::Ip6Tset | Kind::Ip6Trie => Form::V6,
         Kind::Dnset => Form::Names,
-        Kind::Generic | Kind::Combined => Form::Other,
+        Kind::Generic | Kind::Combined | Kind::Acl => Form::Other,
     }
 }
 

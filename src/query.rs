@@ -105,7 +105,8 @@ impl Sink for Trace<'_> {
 
     fn take(&mut self, line: &Line<'_>, number: u32) -> Result<(), AddError> {
         let (rank, excluded) = match line {
-            Line::Default(_) => return Ok(()),
+            // An `acl` says nothing of subjects, and is not read here.
+            Line::Default(_) | Line::DefaultAction(_) | Line::Rule(_) => return Ok(()),
             Line::Record(record) => {
                 let same = self.asked.name.as_ref().is_some_and(|name| name.labels() == record.owner);
                 (same.then_some(0), false)
@@ -279,7 +280,8 @@ pub fn run(asked: &Asked, zones: &[Zone], now: i64, json: bool, out: &mut dyn Wr
     for zone in zones {
         let asked = &below(asked, &zone.name);
         let mut told = Told { out, json, found: false };
-        for source in &zone.sources {
+        // An access list lists nothing.
+        for source in zone.sources.iter().filter(|source| source.kind != Kind::Acl) {
             let dataset = zonefile::read(source, now, &mut |_| {})?.dataset;
             let new =
                 |kind| Trace { kind, header: Header::default(), asked, file: PathBuf::new().into(), hits: Vec::new() };
@@ -340,6 +342,11 @@ mod tests {
         let mut out = Vec::new();
         run(&Asked::parse(subject).unwrap(), &[zone], 0, false, &mut out).unwrap();
         String::from_utf8(out).unwrap().replace(&format!("{}/", dir.path().display()), "")
+    }
+
+    #[test]
+    fn access_lists_are_not_asked() {
+        assert_eq!(ask(Kind::Acl, &["0/0 :5:x\n"], "192.0.2.1"), "192.0.2.1 in z.example: not listed\n");
     }
 
     #[test]

@@ -68,7 +68,8 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
         Arc::clone(&registry),
         Arc::clone(&status),
         publisher,
-    );
+    )
+    .with_acl(settings.acl.source());
     let loading = loader.handle();
     // Signals are taken from here on, so that none that comes while the lists are read is lost.
     let signals = {
@@ -332,7 +333,11 @@ impl Running {
                 settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
                 self.tell_restart_needed(&settings);
                 tracing::info!("settings reread; looking at all files");
-                self.loading.send(Command::Replace { specs: zone_specs(&settings), options: load_options(&settings) });
+                self.loading.send(Command::Replace {
+                    specs: zone_specs(&settings),
+                    acl: settings.acl.source(),
+                    options: load_options(&settings),
+                });
             }
             Err(error) => {
                 self.status.lock().settings_reloads[1] += 1;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::place::{Map, Step};
 use super::{Settings, SettingsError, Zone};
+use crate::dataset::Kind;
 use crate::diag::{Diagnostic, Severity};
 use crate::wire::name::Name;
 
@@ -69,6 +70,19 @@ fn whole_zone(zone: &Zone, at: usize, map: &Map<'_>) -> Result<(), SettingsError
             let path = [here[0], here[1], Step::Key("datasets"), Step::Index(index), Step::Key("files")];
             return Err(map.fault(&path, message));
         }
+    }
+    let mut acls = zone.datasets.iter().enumerate().filter(|(_, dataset)| dataset.kind == Kind::Acl);
+    let first = acls.next();
+    if let Some((index, _)) = acls.next() {
+        let message = format!("zone `{name}` has a second acl; put the files of both into one");
+        let path = [here[0], here[1], Step::Key("datasets"), Step::Index(index), Step::Key("type")];
+        return Err(map.fault(&path, message));
+    }
+    if first.is_some() && zone.datasets.len() == 1 && !zone.retired {
+        let message = format!(
+            "zone `{name}` has nothing but an acl, which lists nothing; add a dataset of another type, or retired = true"
+        );
+        return Err(map.fault(&under("datasets"), message));
     }
     let (ttl, min, max) = (zone.ttl, zone.ttl_min, zone.ttl_max);
     if min > max {

@@ -19,7 +19,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use schema::{AnyAnswer, Authority, Dataset, Dns, Guard, Http, Load, OnExpire, Settings, Tcp, Workers, Zone};
+pub use schema::{Acl, AnyAnswer, Authority, Dataset, Dns, Guard, Http, Load, OnExpire, Settings, Tcp, Workers, Zone};
 
 use crate::diag::{Diagnostic, Severity};
 
@@ -104,7 +104,7 @@ impl Settings {
     fn resolve(&mut self, base: &Path) {
         self.state_dir = base.join(&self.state_dir);
         let datasets = self.zones.iter_mut().flat_map(|zone| &mut zone.datasets);
-        for file in datasets.flat_map(|dataset| &mut dataset.files) {
+        for file in datasets.flat_map(|dataset| &mut dataset.files).chain(&mut self.acl.files) {
             *file = base.join(&*file);
         }
     }

@@ -21,8 +21,13 @@ pub(super) enum Step<'a> {
 }
 
 /// Tables that are no arrays; written `[[so]]` they would be.
-const TABLES: [&[Step<'static>]; 4] =
-    [&[Step::Key("dns")], &[Step::Key("dns"), Step::Key("tcp")], &[Step::Key("http")], &[Step::Key("load")]];
+const TABLES: [&[Step<'static>]; 5] = [
+    &[Step::Key("dns")],
+    &[Step::Key("dns"), Step::Key("tcp")],
+    &[Step::Key("http")],
+    &[Step::Key("load")],
+    &[Step::Key("acl")],
+];
 
 /// The file as a tree of spans.
 pub(super) struct Map<'a> {

@@ -34,6 +34,8 @@ pub struct Settings {
     pub http: Http,
     /// How changed files are noticed.
     pub load: Load,
+    /// The access list for all zones.
+    pub acl: Acl,
     /// The zones, in the order of the file.
     #[serde(rename = "zone")]
     pub zones: Vec<Zone>,
@@ -48,6 +50,7 @@ impl Default for Settings {
             dns: Dns::default(),
             http: Http::default(),
             load: Load::default(),
+            acl: Acl::default(),
             zones: Vec::new(),
         }
     }
@@ -217,6 +220,35 @@ impl Default for Load {
     fn default() -> Self {
         // rbldnsd's interval; and long enough for a mirror's renames of one generation to be over.
         Self { poll_s: 60, settle_ms: 200, watch: true }
+    }
+}
+
+/// `[acl]`: which clients are answered, and how, whatever zone they ask.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Acl {
+    /// Its files, in order; none for no such list.
+    #[serde(deserialize_with = "values::paths")]
+    pub files: Vec<PathBuf>,
+    /// Mask host bits below a prefix instead of refusing the line.
+    #[serde(deserialize_with = "values::flag")]
+    pub mask_host_bits: bool,
+    /// Unpack gzip.
+    #[serde(deserialize_with = "values::flag")]
+    pub gzip: bool,
+}
+
+impl Default for Acl {
+    fn default() -> Self {
+        Self { files: Vec::new(), mask_host_bits: false, gzip: true }
+    }
+}
+
+impl Acl {
+    /// What the zone file reader is to be told; `None` where there is no such list.
+    pub fn source(&self) -> Option<Source> {
+        let options = ReadOptions { mask_host_bits: self.mask_host_bits, gzip: self.gzip };
+        (!self.files.is_empty()).then(|| Source { kind: Kind::Acl, files: self.files.clone(), options })
     }
 }
 

@@ -31,6 +31,7 @@ fn defaults() {
     assert_eq!((settings.dns.version, settings.dns.server_id), (None, None));
     assert_eq!(settings.http.listen, "127.0.0.1:9353".parse().unwrap());
     assert_eq!(settings.load, Load { poll_s: 60, settle_ms: 200, watch: true });
+    assert_eq!((&settings.acl, settings.acl.source()), (&Acl::default(), None));
     assert_eq!(settings.zones, []);
     assert_eq!(
         settings.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -59,6 +60,9 @@ fn values_are_understood() {
         [http]
         enabled = false
         listen = "[::1]:80"
+        [acl]
+        files = ["clients.acl"]
+        mask-host-bits = true
         [[zone]]
         name = "BL.Example.ORG."
         ns = ["NS1.example.org"]
@@ -84,6 +88,9 @@ fn values_are_understood() {
     assert_eq!((settings.dns.listen.len(), settings.dns.workers), (0, Workers::Count(3)));
     assert_eq!((settings.dns.any, settings.dns.authority), (AnyAnswer::Full, Authority::Full));
     assert_eq!((settings.dns.version.as_deref(), settings.dns.tcp.idle_ms_max), (Some("x"), 500));
+    let acl = settings.acl.source().unwrap();
+    assert_eq!((acl.kind, acl.files), (crate::dataset::Kind::Acl, vec!["etc/clients.acl".into()]));
+    assert!(acl.options.mask_host_bits && acl.options.gzip);
     let [zone, old] = settings.zones.as_slice() else { panic!("two zones") };
     assert_eq!(zone.name.to_string(), "bl.example.org");
     assert_eq!(zone.ns[0].to_string(), "ns1.example.org");
@@ -133,7 +140,7 @@ fn durations() {
 
 #[test]
 fn unknown_and_missing_keys() {
-    bad("lisen = 1", "1:1: unknown key `lisen` in the settings; known keys are state-dir, dns, http, load, zone");
+    bad("lisen = 1", "1:1: unknown key `lisen` in the settings; known keys are state-dir, dns, http, load, acl, zone");
     bad("\n[dns]\nlisen = []", "3:1: unknown key `lisen` in [dns]; did you mean `listen`?");
     bad(
         "[dns]\n  idle = 1",
@@ -141,7 +148,7 @@ fn unknown_and_missing_keys() {
     );
     bad("[dns.tcp]\nidle-max-ms = 1", "2:1: unknown key `idle-max-ms` in [dns.tcp]; did you mean `idle-ms-max`?");
     bad("[htpp]\nenabled = true", "1:2: unknown key `htpp` in the settings; did you mean `http`?");
-    bad("[feed]", "1:2: unknown key `feed` in the settings; known keys are state-dir, dns, http, load, zone");
+    bad("[feed]", "1:2: unknown key `feed` in the settings; known keys are state-dir, dns, http, load, acl, zone");
     bad(&format!("{ZONE}nss = []"), "4:1: unknown key `nss` in [[zone]]; did you mean `ns`?");
     bad(
         &format!("{ZONE}[zone.guard]\nshrink_max = 1"),
@@ -315,11 +322,19 @@ fn bad_zones() {
         ),
         (
             "[{ type = 'regex', files = ['a'] }]",
-            "3:22: `type` in `datasets` of [[zone]]: \"regex\" will not do; expected one of \"ip4set\", \"ip4tset\", \"ip4trie\", \"ip6tset\", \"ip6trie\", \"dnset\", \"generic\", \"combined\"",
+            "3:22: `type` in `datasets` of [[zone]]: \"regex\" will not do; expected one of \"ip4set\", \"ip4tset\", \"ip4trie\", \"ip6tset\", \"ip6trie\", \"dnset\", \"generic\", \"combined\", \"acl\"",
         ),
         (
             "[{ type = 'dnset', files = [] }]",
             "3:39: the dnset of zone `bl.example.org` has no `files`; name at least one",
+        ),
+        (
+            "[{ type = 'acl', files = ['a'] }]",
+            "3:12: zone `bl.example.org` has nothing but an acl, which lists nothing; add a dataset of another type, or retired = true",
+        ),
+        (
+            "[{ type = 'acl', files = ['a'] }, { type = 'dnset', files = ['b'] }, { type = 'acl', files = ['c'] }]",
+            "3:90: zone `bl.example.org` has a second acl; put the files of both into one",
         ),
         ("[{ type = 'dnset' }]", "3:13: the dnset of zone `bl.example.org` has no `files`; name at least one"),
         (
@@ -345,6 +360,7 @@ fn bad_zones() {
 fn bad_shapes() {
     bad("[[dns]]\nlisten = []", "1:1: `dns` is a table of settings; write [dns] on a line of its own");
     bad("http = [true]", "1:8: `http` is a table of settings; write [http] on a line of its own");
+    bad("acl = ['clients.acl']", "1:7: `acl` is a table of settings; write [acl] on a line of its own");
     bad("dns.tcp = 5", "1:11: `dns.tcp` is a table of settings; write [dns.tcp] on a line of its own");
     bad("[zone]\nname = 'a.example'", "1:1: there can be several zones; write [[zone]] with two brackets");
     bad("zone = ['a.example']", "1:9: each zone is a table; write [[zone]] on a line of its own");
@@ -464,6 +480,7 @@ fn the_manual_is_complete() {
         ("[dns.tcp]", keys::<Tcp>(), "[dns.tcp]\n"),
         ("[http]", keys::<Http>(), "[http]\n"),
         ("[load]", keys::<Load>(), "[load]\n"),
+        ("[acl]", keys::<Acl>(), "[acl]\n"),
         ("[[zone]]", keys::<Zone>(), ZONE),
         (
             "datasets of [[zone]]",
@@ -477,7 +494,7 @@ fn the_manual_is_complete() {
         ),
     ];
     // Tables have sections of their own.
-    let tables = ["dns", "tcp", "http", "load", "zone", "guard"];
+    let tables = ["dns", "tcp", "http", "load", "acl", "zone", "guard"];
     let manual = std::fs::read_to_string("docs/settings.md").expect("run in the package's directory");
     let defaults = good(ZONE);
     let mut found = BTreeSet::new();

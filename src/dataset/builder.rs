@@ -2,17 +2,19 @@
 
 use std::net::Ipv4Addr;
 
-use super::entry::{Entry, EntryText, EntryValue, Key, Record};
+use super::clients::{self, ClientsBuilder, ip6_net};
+use super::entry::{Action, Entry, EntryText, EntryValue, Key, Record, Rule, Treatment};
 use super::ip4::{Ip4SetBuilder, Ip4TrieBuilder};
 use super::ip6::{Ip6TrieBuilder, Ip6TsetBuilder};
 use super::names::NamesBuilder;
 use super::records::RecordsBuilder;
-use super::template::write_ip6;
 use super::values::{EXCLUDED, FIRST, Interner};
 use super::{Data, Dataset, Header, Kind};
 
 /// What an entry without a value says, unless a default line says otherwise (rbldnsd.8).
 const DEFAULT_A: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+/// What a rule of an `acl` without a value says, unless a default line says otherwise (rbldnsd.8).
+const DEFAULT_ACTION: Option<Action> = Some(Action::Ignore);
 
 /// Why an entry was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +42,8 @@ pub struct Builder {
     default: (Ipv4Addr, Option<Vec<u8>>),
     /// The default's id, once it was needed.
     default_id: Option<u32>,
+    /// The default action in force in an `acl`, rather than the default address and text.
+    default_action: Option<Action>,
     /// A default line was met (it counts once and for all in the `tset`s).
     default_fixed: bool,
     /// Entries taken.
@@ -61,6 +65,8 @@ enum DataBuilder {
     Dnset(NamesBuilder),
     /// `generic`.
     Generic(RecordsBuilder),
+    /// `acl`.
+    Acl(ClientsBuilder),
 }
 
 impl Builder {
@@ -74,6 +80,7 @@ impl Builder {
             Kind::Ip6Trie => DataBuilder::Ip6Trie(Ip6TrieBuilder::default()),
             Kind::Dnset => DataBuilder::Dnset(NamesBuilder::default()),
             Kind::Generic | Kind::Combined => DataBuilder::Generic(RecordsBuilder::default()),
+            Kind::Acl => DataBuilder::Acl(ClientsBuilder::default()),
         };
         Self {
             kind,
@@ -82,6 +89,7 @@ impl Builder {
             values: Interner::default(),
             default: (DEFAULT_A, None),
             default_id: None,
+            default_action: DEFAULT_ACTION,
             default_fixed: false,
             entries: 0,
         }
@@ -107,6 +115,7 @@ impl Builder {
         if !self.one_value() {
             self.default = (DEFAULT_A, None);
             self.default_id = None;
+            self.default_action = DEFAULT_ACTION;
         }
     }
 
@@ -122,6 +131,15 @@ impl Builder {
         };
         self.default = (value.a.unwrap_or(DEFAULT_A), text);
         self.default_id = None;
+        self.default_action = None;
+    }
+
+    /// A default line of an `acl` that names an action. What a rule leaves out of its value is then the built-in
+    /// default again.
+    pub fn set_default_action(&mut self, action: Action) {
+        self.default = (DEFAULT_A, None);
+        self.default_id = None;
+        self.default_action = Some(action);
     }
 
     /// The id of an entry's value.
@@ -207,6 +225,24 @@ impl Builder {
         Ok(())
     }
 
+    /// Add a rule to an `acl`.
+    pub fn add_rule(&mut self, rule: &Rule<'_>) -> Result<(), AddError> {
+        let id = match (rule.treatment, self.default_action) {
+            (Treatment::Act(action), _) | (Treatment::Default, Some(action)) => clients::action_id(action),
+            (Treatment::Default, None) => self.answer_id(EntryValue::default())?,
+            (Treatment::List(value), _) => self.answer_id(value)?,
+        };
+        let DataBuilder::Acl(clients) = &mut self.data else { return Err(AddError::WrongKind) };
+        clients.push(rule.clients, id);
+        self.entries += 1;
+        Ok(())
+    }
+
+    /// The id of a rule that lists everything with a value.
+    fn answer_id(&mut self, value: EntryValue<'_>) -> Result<u32, AddError> {
+        clients::value_id(self.intern(value)?).ok_or(AddError::Full)
+    }
+
     /// Freeze. Prefixes of a trie that came again are told as `ADDRESS/LENGTH`; the first one counts.
     pub fn freeze(mut self, duplicate: &mut dyn FnMut(String)) -> Dataset {
         if self.one_value() {
@@ -222,14 +258,10 @@ impl Builder {
                 Data::Ip4Trie(trie.finish(|first, len| duplicate(format!("{}/{len}", Ipv4Addr::from(first)))))
             }
             DataBuilder::Ip6Tset(set) => Data::Ip6Tset(set.finish()),
-            DataBuilder::Ip6Trie(trie) => Data::Ip6Trie(trie.finish(|first, len| {
-                let mut text = String::new();
-                // Writing to a string can not fail.
-                let _ = write_ip6(&mut text, first);
-                duplicate(format!("{text}/{len}"));
-            })),
+            DataBuilder::Ip6Trie(trie) => Data::Ip6Trie(trie.finish(|first, len| duplicate(ip6_net(first, len)))),
             DataBuilder::Dnset(names) => Data::Dnset(names.finish(|ids| values.combine(ids))),
             DataBuilder::Generic(records) => Data::Generic(records.finish()),
+            DataBuilder::Acl(clients) => Data::Acl(clients.finish(duplicate)),
         };
         Dataset { kind: self.kind, header: self.header, data, values: self.values.finish(), entries: self.entries }
     }

@@ -27,7 +27,7 @@ pub enum Counts {
     },
     /// `generic`: records.
     Records(u64),
-    /// `combined`: ask its parts.
+    /// `combined`, whose parts are to be asked, and `acl`.
     Other,
 }
 
@@ -47,7 +47,7 @@ impl Dataset {
                 Counts::Names { exact, below }
             }
             Data::Generic(_) => Counts::Records(self.entries),
-            Data::Combined(_) => Counts::Other,
+            Data::Combined(_) | Data::Acl(_) => Counts::Other,
         }
     }
 }

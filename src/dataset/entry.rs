@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// One entry: a subject and what is said of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,12 +63,45 @@ pub enum EntryText<'a> {
 /// Octets of text kept for an entry: room for four character-strings, far over what rbldnsd keeps (255).
 pub const TEXT_LEN_MAX: usize = 1020;
 
+/// One rule of an `acl`: clients, and what becomes of their queries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule<'a> {
+    /// The clients.
+    pub clients: IpNet,
+    /// What becomes of their queries.
+    pub treatment: Treatment<'a>,
+}
+
+/// What becomes of a client's queries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Treatment<'a> {
+    /// The default in force, be it an action or a value.
+    Default,
+    /// An action.
+    Act(Action),
+    /// Everything is listed, with this value.
+    List(EntryValue<'a>),
+}
+
+/// The actions of an `acl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Answer as if no rule were about the client.
+    Pass,
+    /// Say nothing.
+    Ignore,
+    /// Answer REFUSED.
+    Refuse,
+    /// Answer as if nothing were listed.
+    Empty,
+}
+
 /// One record of a `generic` dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
     /// Owner relative to the zone: labels without the root, lower case; empty is the apex.
     pub owner: &'a [u8],
-    /// Its TTL, s; `None` takes the dataset's.
+    /// Its TTL, s; `None` takes the zone's.
     pub ttl: Option<u32>,
     /// Its type and data.
     pub data: RecordData<'a>,

@@ -9,9 +9,11 @@
 //! | [`ip4`], [`ip6`] | the address datasets, made of those |
 //! | [`names`], [`records`] | names to value ids; `generic` |
 //! | [`counts`] | how much of what there is |
+//! | [`clients`] | `acl`: client networks to actions |
 //! | [`keys`], [`mod@column`] | sorted keys with an index; numbers in the narrowest width |
 
 pub mod builder;
+pub mod clients;
 pub mod column;
 pub mod counts;
 pub mod entry;
@@ -33,9 +35,10 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 pub use builder::{AddError, Builder};
-pub use entry::{Entry, EntryText, EntryValue, Key, Scope};
+pub use entry::{Action, Entry, EntryText, EntryValue, Key, Rule, Scope, Treatment};
 
 use crate::wire::name::Name;
+use clients::{Clients, Decision};
 use ip4::{Ip4Set, Ip4Trie};
 use ip6::{Ip6Trie, Ip6Tset};
 use names::Names;
@@ -62,11 +65,13 @@ pub enum Kind {
     Generic,
     /// Sections of the above in one set of files.
     Combined,
+    /// No list: client networks, and what becomes of their queries.
+    Acl,
 }
 
 impl Kind {
     /// Every type with its name in settings and command lines.
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::Ip4Set, "ip4set"),
         (Self::Ip4Tset, "ip4tset"),
         (Self::Ip4Trie, "ip4trie"),
@@ -75,6 +80,7 @@ impl Kind {
         (Self::Dnset, "dnset"),
         (Self::Generic, "generic"),
         (Self::Combined, "combined"),
+        (Self::Acl, "acl"),
     ];
 
     /// Whether its keys are IPv4 addresses.
@@ -101,7 +107,9 @@ impl fmt::Display for Kind {
 
 /// A word that names no dataset type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no dataset type; there are ip4set, ip4tset, ip4trie, ip6tset, ip6trie, dnset, generic and combined")]
+#[error(
+    "`{0}` is no dataset type; there are ip4set, ip4tset, ip4trie, ip6tset, ip6trie, dnset, generic, combined and acl"
+)]
 pub struct UnknownKind(pub String);
 
 impl FromStr for Kind {
@@ -195,6 +203,8 @@ pub(crate) enum Data {
     Generic(Records),
     /// `combined`.
     Combined(Vec<Part>),
+    /// `acl`.
+    Acl(Clients),
 }
 
 /// One section of a `combined` dataset.
@@ -248,12 +258,17 @@ impl Dataset {
             Data::Dnset(names) => names.heap_bytes(),
             Data::Generic(records) => records.heap_bytes(),
             Data::Combined(parts) => parts.iter().map(|part| part.dataset.heap_bytes() as usize).sum(),
+            Data::Acl(clients) => clients.heap_bytes(),
         };
         (data + self.values.heap_bytes() + self.header.template.heap_bytes()) as u64
     }
 
-    /// When the data expires (`$TIMESTAMP`), seconds since 1970: the earliest of its sections'.
+    /// When the data expires (`$TIMESTAMP`), seconds since 1970: the earliest of its sections'. An `acl` never does:
+    /// as in rbldnsd it stays in force, rather than open what it closes or close what it opens.
     pub fn expires(&self) -> Option<i64> {
+        if self.kind == Kind::Acl {
+            return None;
+        }
         let parts: &[Part] = if let Data::Combined(parts) = &self.data { parts } else { &[] };
         parts.iter().filter_map(|part| part.dataset.expires()).chain(self.header.expires).min()
     }
@@ -284,6 +299,14 @@ impl Dataset {
             Data::Ip6Trie(trie) => trie.get(address),
             Data::Ip6Tset(set) => set.contains(address).then_some(values::FIRST),
             _ => None,
+        }
+    }
+
+    /// What an `acl` says of a client; any other dataset lets everybody pass.
+    pub(crate) fn decide(&self, client: IpAddr) -> Decision {
+        match &self.data {
+            Data::Acl(clients) => clients.decide(client),
+            _ => Decision::Act(Action::Pass),
         }
     }
 

@@ -1,13 +1,15 @@
 //! Names to value ids: the table behind `dnset`, `generic` and the zones themselves.
 //!
-//! Records stand bucket after bucket in one run of octets: length, flags, ids, labels. A bucket holds about
-//! four names, and an index of 32-bit offsets says where each begins. So a name costs its own octets and three or
-//! four more, and a search touches one index entry and one or two cache lines. The hash is seeded for each process,
+//! Records stand bucket after bucket in one run of octets: length and flags, ids, a code for the last label, the other
+//! labels. A bucket holds about four names, and an index of 32-bit offsets says where each begins. So a name costs
+//! about its own octets, as `\x03com` takes one of them, and a search touches one index entry and one or two cache lines. The hash is seeded for each process,
 //! as names may come from an enemy.
 //!
 //! Names are labels in wire form without the root, lower case. An empty non-terminal, which has no data but
 //! names below it (RFC 8020), is a record of its own.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::HashTable;
@@ -29,6 +31,13 @@ const BELOW: u8 = 2;
 /// Flag: there are listed names below it.
 const PARENT: u8 = 4;
 
+/// Bits of a record's first octet for the length of its labels; the flags stand above them.
+const LEN_BITS: u32 = 5;
+/// That length in the first octet means that the true one follows in an octet of its own.
+const LEN_FOLLOWS: u8 = (1 << LEN_BITS) - 1;
+/// Last labels that have a code: code 0 means that a record has all its labels.
+const CODES_MAX: usize = 255;
+
 /// A frozen table.
 #[derive(Debug)]
 pub struct Names {
@@ -36,6 +45,8 @@ pub struct Names {
     index: Box<[u32]>,
     /// The records.
     records: Box<[u8]>,
+    /// The last labels that have a code, wire form, by code; code 0 is empty.
+    endings: Vec<Box<[u8]>>,
     /// Octets of an id: 0 where all are the same.
     id_len: u8,
     /// That same id.
@@ -74,10 +85,19 @@ impl Names {
         let mut at = self.index[bucket] as usize;
         let end = self.index[bucket + 1] as usize;
         while at < end {
-            let (len, flags) = (usize::from(self.records[at]), self.records[at + 1]);
-            let ids = at + 2;
-            let labels = ids + usize::from(self.id_len) * usize::from((flags & EXACT) + (flags & BELOW) / BELOW);
-            if len == name.len() && self.records[labels..labels + len] == *name {
+            let (mut len, flags) = (usize::from(self.records[at] & LEN_FOLLOWS), self.records[at] >> LEN_BITS);
+            let mut ids = at + 1;
+            if len == usize::from(LEN_FOLLOWS) {
+                len = self.records[ids].into();
+                ids += 1;
+            }
+            let code = ids + usize::from(self.id_len) * usize::from((flags & EXACT) + (flags & BELOW) / BELOW);
+            let ending = &self.endings[usize::from(self.records[code])];
+            let labels = code + 1;
+            if len + ending.len() == name.len()
+                && self.records[labels..labels + len] == name[..len]
+                && **ending == name[len..]
+            {
                 let exact = (flags & EXACT != 0).then(|| self.id(ids));
                 let below_at = ids + if exact.is_some() { usize::from(self.id_len) } else { 0 };
                 let below = (flags & BELOW != 0).then(|| self.id(below_at));
@@ -130,7 +150,7 @@ impl Names {
 
     /// Heap memory, octets.
     pub fn heap_bytes(&self) -> usize {
-        self.index.len() * 4 + self.records.len()
+        self.index.len() * 4 + self.records.len() + self.endings.iter().map(|ending| ending.len()).sum::<usize>()
     }
 }
 
@@ -148,6 +168,17 @@ pub(crate) fn count_labels(mut name: &[u8]) -> usize {
         count += 1;
     }
     count
+}
+
+/// The last label with its length octet; empty for an empty name.
+fn last_label(mut name: &[u8]) -> &[u8] {
+    while let Some(rest) = name.first().and_then(|&len| name.get(usize::from(len) + 1..)) {
+        if rest.is_empty() {
+            return name;
+        }
+        name = rest;
+    }
+    name
 }
 
 /// The table is full: about 4 GiB of names.
@@ -319,6 +350,26 @@ impl Rows<'_> {
             .map(move |(_, n)| self.ids[n].get(row))
     }
 
+    /// The commonest last labels, by code; code 0 is none. And the code of each row.
+    fn endings(&self, seed: &foldhash::fast::RandomState) -> (Vec<Box<[u8]>>, Vec<u8>) {
+        let mut counts: HashMap<&[u8], (u32, u8), _> = HashMap::with_hasher(seed.clone());
+        for row in 0..self.starts.len() {
+            counts.entry(last_label(self.name(row))).or_default().0 += 1;
+        }
+        // By octets saved; by name where that is the same, so that the same names give the same table.
+        let mut commonest: Vec<(&[u8], u32)> = counts.iter().map(|(ending, (count, _))| (*ending, *count)).collect();
+        commonest.sort_unstable_by_key(|&(ending, count)| (Reverse(count as usize * ending.len()), ending));
+        commonest.retain(|(ending, _)| !ending.is_empty());
+        commonest.truncate(CODES_MAX);
+        let mut endings = vec![Box::default()];
+        for (ending, _) in commonest {
+            counts.entry(ending).or_default().1 = endings.len() as u8;
+            endings.push(ending.into());
+        }
+        let code = |row| counts.get(last_label(self.name(row))).map_or(0, |&(_, code)| code);
+        (endings, (0..self.starts.len()).map(code).collect())
+    }
+
     /// Write the records.
     fn freeze(self, seed: foldhash::fast::RandomState) -> Names {
         let buckets = (self.starts.len() / NAMES_PER_BUCKET).max(1);
@@ -336,7 +387,17 @@ impl Rows<'_> {
             0x100..=0xffff => 2,
             _ => 4,
         };
-        let record_len = |row: usize| 2 + usize::from(id_len) * self.marked(row).count() + usize::from(self.lens[row]);
+        let (endings, codes) = self.endings(&seed);
+        // The labels that a record keeps.
+        let kept = |row: usize| {
+            let name = self.name(row);
+            &name[..name.len() - endings[usize::from(codes[row])].len()]
+        };
+        let record_len = |row: usize| {
+            let labels = kept(row).len();
+            let head = if labels >= usize::from(LEN_FOLLOWS) { 2 } else { 1 };
+            head + usize::from(id_len) * self.marked(row).count() + 1 + labels
+        };
         let mut index = vec![0u32; buckets + 1];
         for row in 0..self.starts.len() {
             index[bucket_of(row) + 1] += record_len(row) as u32;
@@ -354,11 +415,18 @@ impl Rows<'_> {
                 records[*at as usize..*at as usize + octets.len()].copy_from_slice(octets);
                 *at += octets.len() as u32;
             };
-            put(&[self.lens[row], self.marks[row]]);
+            let labels = kept(row);
+            let flags = self.marks[row] << LEN_BITS;
+            match u8::try_from(labels.len()) {
+                Ok(len) if len < LEN_FOLLOWS => put(&[flags | len]),
+                // A name has 254 octets at most.
+                len => put(&[flags | LEN_FOLLOWS, len.unwrap_or(u8::MAX)]),
+            }
             for id in self.marked(row) {
                 put(&id.to_le_bytes()[..usize::from(id_len)]);
             }
-            put(name);
+            put(&[codes[row]]);
+            put(labels);
             len += usize::from(self.marks[row] & (EXACT | BELOW) != 0);
             side_lens[0] += usize::from(self.marks[row] & EXACT != 0);
             side_lens[1] += usize::from(self.marks[row] & BELOW != 0);
@@ -366,7 +434,17 @@ impl Rows<'_> {
                 below_depths |= 1 << count_labels(name).min(127);
             }
         }
-        Names { index: index.into(), records: records.into(), id_len, same_id, below_depths, len, side_lens, seed }
+        Names {
+            index: index.into(),
+            records: records.into(),
+            endings,
+            id_len,
+            same_id,
+            below_depths,
+            len,
+            side_lens,
+            seed,
+        }
     }
 }
 

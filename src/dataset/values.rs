@@ -3,7 +3,7 @@
 //! An entry holds the id of its value. Ids count up: 0 is an exclusion, then come the values, then combinations
 //! of values for subjects that several entries are about. Nothing here is touched before a listing was found.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 use std::net::Ipv4Addr;
 
 use hashbrown::HashTable;
@@ -111,7 +111,7 @@ impl Interner {
     pub fn value(&mut self, a: Ipv4Addr, text: Option<&[u8]>) -> Option<u32> {
         let text = text.map(|text| &text[..text.len().min(TEXT_LEN_MAX)]);
         let a = a.octets();
-        let hash = self.seed.hash_one((a, text));
+        let hash = hash(&self.seed, a, text);
         let values = &self.values;
         if let Some(&id) = self.known.find(hash, |&id| values.get(id) == (a, text)) {
             return Some(id);
@@ -123,7 +123,10 @@ impl Interner {
         let id = FIRST + u32::try_from(self.values.values.len()).ok()?;
         self.values.values.push(Value { a, text_at, text_len });
         let (values, seed) = (&self.values, &self.seed);
-        self.known.insert_unique(hash, id, |&id| seed.hash_one(values.get(id)));
+        self.known.insert_unique(hash, id, |&id| {
+            let (a, text) = values.get(id);
+            self::hash(seed, a, text)
+        });
         Some(id)
     }
 
@@ -195,6 +198,17 @@ impl Interner {
         values.members.shrink_to_fit();
         values
     }
+}
+
+/// The keyed hash of a value.
+#[inline]
+fn hash(seed: &foldhash::fast::RandomState, a: [u8; 4], text: Option<&[u8]>) -> u64 {
+    let mut hasher = seed.build_hasher();
+    hasher.write_u32(u32::from_le_bytes(a));
+    if let Some(text) = text {
+        hasher.write(text);
+    }
+    hasher.finish()
 }
 
 #[cfg(test)]

@@ -124,7 +124,14 @@ fn unready(state: &LoadState) -> Vec<String> {
         let why = zone.last_error.replace(['\n', '\r'], " ");
         Some(if why.is_empty() { format!("{}: {state}", zone.name) } else { format!("{}: {state}: {why}", zone.name) })
     });
-    first_pass.into_iter().chain(zones).collect()
+    let mut reasons: Vec<String> = first_pass.into_iter().chain(zones).collect();
+    // What bars all zones is no reason by itself: with a list that the settings have just added they are served.
+    if let (Some(acl), false) = (&state.acl, reasons.is_empty())
+        && acl.state != ZoneState::Ready
+    {
+        reasons.push(format!("{}: not loaded: {}", acl.name, acl.last_error.replace(['\n', '\r'], " ")));
+    }
+    reasons
 }
 
 /// Any other path.

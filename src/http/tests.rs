@@ -197,6 +197,15 @@ fn readiness_names_zones_and_reasons() {
     assert_eq!(ask(running.address, "GET", "/healthz").1, "ok\n", "alive all the same");
     running.status.lock().zones.iter_mut().for_each(|zone| zone.state = ZoneState::Ready);
     check("ready\n");
+    // The access list for all zones is a reason only where it bars some.
+    let mut acl = zone(crate::load::GLOBAL_ACL, ZoneState::NotReady);
+    acl.last_error = "clients.acl: No such file".to_owned();
+    running.status.lock().acl = Some(acl);
+    check("ready\n");
+    running.status.lock().zones = vec![zone("barred.example", ZoneState::NotReady)];
+    check("not ready\nbarred.example: not loaded\n(acl): not loaded: clients.acl: No such file\n");
+    let scrape = Scrape::parse(&ask(running.address, "GET", "/metrics").1);
+    assert_eq!(scrape.one("dnsbld_zone_state", &[("zone", "(acl)"), ("state", "not_ready")]), Some(1.0));
 }
 
 #[test]

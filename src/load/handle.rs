@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
 use super::plan::{LoadOptions, ZoneSpec};
+use crate::zonefile::Source;
 
 /// What the loader can be told to do.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub enum Command {
     Replace {
         /// All zones, in the new order.
         specs: Vec<ZoneSpec>,
+        /// The access list for all zones.
+        acl: Option<Source>,
         /// How to watch from now on.
         options: LoadOptions,
     },

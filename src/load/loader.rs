@@ -35,7 +35,7 @@ const NICENESS: i32 = 10;
 /// Turns zone files into published snapshots, and keeps the last good ones in service.
 #[derive(Debug)]
 pub struct Loader {
-    /// The zones, in the order of the settings.
+    /// The zones, in the order of the settings; after them the access list for all of them, if there is one.
     pub(super) zones: Vec<Served>,
     /// Their sources, each once.
     pub(super) slots: Vec<Slot>,
@@ -69,6 +69,9 @@ pub struct Loader {
     retired: usize,
     /// Times that the settings were replaced.
     replaced: u64,
+    /// No zone is answered from before the access list for all of them is loaded. Not so when the settings add one
+    /// to a running server: what is served goes on being served until the list is good.
+    pub(super) acl_needed: bool,
     /// Whether the first pass is over.
     started: bool,
 }
@@ -102,10 +105,19 @@ impl Loader {
             poll_at: Duration::ZERO,
             retired: 0,
             replaced: 0,
+            acl_needed: false,
             started: false,
         };
-        loader.arrange(specs);
+        loader.arrange(specs, None);
         loader
+    }
+
+    /// The same under an access list for all zones; without a good copy of it every zone answers SERVFAIL.
+    #[must_use]
+    pub fn with_acl(mut self, acl: Option<Source>) -> Self {
+        let specs = self.zones.iter().filter(|zone| !zone.global_acl).map(|zone| zone.spec.clone()).collect();
+        self.arrange(specs, acl);
+        self
     }
 
     /// Where to send commands; any number of copies.
@@ -156,10 +168,10 @@ impl Loader {
                 self.settle.clear();
                 self.pass(Why::Asked, false, now);
             }
-            Event::Command(Command::Replace { specs, options }) => {
+            Event::Command(Command::Replace { specs, acl, options }) => {
                 self.settle.clear();
                 self.options = options;
-                self.arrange(specs);
+                self.arrange(specs, acl);
                 self.start_watch();
                 self.poll_at = now.monotonic.saturating_add(self.options.poll);
                 self.replaced += 1;
@@ -223,21 +235,21 @@ impl Loader {
     }
 
     /// Make zones and slots what the settings say, and keep what is known of those that stay.
-    fn arrange(&mut self, specs: Vec<ZoneSpec>) {
+    fn arrange(&mut self, specs: Vec<ZoneSpec>, acl: Option<Source>) {
+        let known_acl = self.zones.pop_if(|zone| zone.global_acl);
         let mut zones: HashMap<_, _> =
             self.zones.drain(..).map(|zone| (zone.spec.settings.name.clone(), zone)).collect();
         let mut slots: HashMap<_, _> = self.slots.drain(..).map(|slot| (Arc::clone(&slot.source), slot)).collect();
         let mut places: HashMap<Source, usize> = HashMap::new();
+        let all = &mut self.slots;
+        let mut place = |source: &Source| {
+            *places.entry(source.clone()).or_insert_with(|| {
+                all.push(slots.remove(source).unwrap_or_else(|| Slot::new(Arc::new(source.clone()))));
+                all.len() - 1
+            })
+        };
         for spec in specs {
-            let mut of_zone = Vec::with_capacity(spec.sources.len());
-            for source in &spec.sources {
-                let place = *places.entry(source.clone()).or_insert_with(|| {
-                    let slot = slots.remove(source).unwrap_or_else(|| Slot::new(Arc::new(source.clone())));
-                    self.slots.push(slot);
-                    self.slots.len() - 1
-                });
-                of_zone.push(place);
-            }
+            let of_zone = spec.sources.iter().map(&mut place).collect();
             let zone = match zones.remove(&spec.settings.name) {
                 Some(mut zone) => {
                     zone.reconfigure(spec, of_zone);
@@ -249,6 +261,17 @@ impl Loader {
                 }
             };
             self.zones.push(zone);
+        }
+        self.acl_needed = acl.is_some() && (!self.started || self.acl_needed);
+        if let Some(source) = acl {
+            let slots = vec![place(&source)];
+            self.zones.push(match known_acl {
+                Some(mut served) => {
+                    served.reconfigure_acl(source, slots);
+                    served
+                }
+                None => Served::global_acl(source, slots),
+            });
         }
     }
 
@@ -282,10 +305,13 @@ impl Loader {
 
     /// Let others see the state.
     fn write_status(&self) {
-        let zones = self.zones.iter().map(|zone| zone.status.clone()).collect();
+        let status = |zone: &Served| zone.status.clone();
+        let zones = self.zones.iter().filter(|zone| !zone.global_acl).map(status).collect();
+        let acl = self.zones.iter().find(|zone| zone.global_acl).map(status);
         let mut state = self.status.lock();
         state.generation = self.generation;
         state.zones = zones;
+        state.acl = acl;
         state.retired_snapshots = self.retired;
         // The other counter belongs to whoever reads the settings.
         state.settings_reloads[0] = self.replaced;

@@ -34,3 +34,4 @@ pub use handle::{Command, Handle};
 pub use loader::Loader;
 pub use plan::{ExpiryOptions, GuardOptions, LoadOptions, ZoneSpec};
 pub use report::{Report, Reporter};
+pub use served::GLOBAL_ACL;

@@ -58,13 +58,16 @@ impl Loader {
     /// Bring every zone up to date, and publish if one has changed.
     pub(super) fn refresh(&mut self, publish: bool, now: Moment) {
         let mut changed = publish;
+        let missing = |zone: &Served| zone.global_acl && zone.in_service.is_empty();
+        let barred = self.acl_needed && self.zones.iter().any(missing);
         for zone in &mut self.zones {
-            changed |= zone.refresh(now.unix_s);
+            changed |= zone.refresh(barred, now.unix_s);
         }
         if changed {
             self.generation += 1;
-            let zones = self.zones.iter().map(|zone| Arc::clone(&zone.zone)).collect();
-            self.publisher.publish(Snapshot::new(zones, self.generation));
+            let zones = self.zones.iter().filter(|zone| !zone.global_acl).map(|zone| Arc::clone(&zone.zone)).collect();
+            let acl = self.zones.iter().find(|zone| zone.global_acl).and_then(|list| list.zone.acl.clone());
+            self.publisher.publish(Snapshot::new(zones, self.generation).with_acl(acl));
             self.trim_due = true;
         }
     }

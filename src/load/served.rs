@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
-use super::plan::{ExpiryOptions, ZoneSpec};
+use super::plan::{ExpiryOptions, GuardOptions, ZoneSpec};
 use super::serial;
 use super::slot::Data;
 use super::status::{DatasetStatus, ReloadOutcome, ZoneStatus};
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Kind};
+use crate::wire::name::Name;
 use crate::zone::{Zone, ZoneSettings, ZoneState};
+use crate::zonefile::Source;
 
 /// Nanoseconds of a second.
 const NS_PER_S: i128 = 1_000_000_000;
+/// How the access list for all zones is called where it stands beside zones; no host name, so hardly a zone's.
+pub const GLOBAL_ACL: &str = "(acl)";
 
 /// A zone and what it serves.
 #[derive(Debug)]
@@ -25,8 +29,12 @@ pub(super) struct Served {
     pub(super) zone: Arc<Zone>,
     /// Its record.
     pub(super) status: ZoneStatus,
+    /// Not a zone but the access list for all zones, which goes through the same life.
+    pub(super) global_acl: bool,
     /// Data or settings have changed since `zone` was built.
     dirty: bool,
+    /// So have the lists or the settings, so that the serial is to rise; access lists are not in the zone.
+    serial_due: bool,
     /// A `$SOA` serial that does not rise has been logged.
     serial_told: bool,
 }
@@ -49,12 +57,37 @@ impl Served {
             last_error: String::new(),
             stale: false,
         };
-        Self { spec, slots, in_service: Vec::new(), zone: Arc::new(zone), status, dirty: false, serial_told: false }
+        Self {
+            spec,
+            slots,
+            in_service: Vec::new(),
+            zone: Arc::new(zone),
+            status,
+            global_acl: false,
+            dirty: false,
+            serial_due: false,
+            serial_told: false,
+        }
+    }
+
+    /// The access list for all zones, not yet read.
+    pub(super) fn global_acl(source: Source, slots: Vec<usize>) -> Self {
+        let mut served = Self::new(global_acl_spec(source), slots, 0);
+        served.status.name = GLOBAL_ACL.to_owned();
+        served.global_acl = true;
+        served
+    }
+
+    /// The access list for all zones from another source; it goes on serving what it serves.
+    pub(super) fn reconfigure_acl(&mut self, source: Source, slots: Vec<usize>) {
+        self.reconfigure(global_acl_spec(source), slots);
     }
 
     /// The same zone under other settings; it goes on serving what it serves.
     pub(super) fn reconfigure(&mut self, spec: ZoneSpec, slots: Vec<usize>) {
-        self.dirty |= !same_settings(&self.spec.settings, &spec.settings);
+        let changed = !same_settings(&self.spec.settings, &spec.settings);
+        self.dirty |= changed;
+        self.serial_due |= changed;
         self.spec = spec;
         self.slots = slots;
     }
@@ -62,6 +95,8 @@ impl Served {
     /// Put new data into service from the next publication on.
     pub(super) fn take(&mut self, data: Vec<Arc<Data>>, now_s: f64) {
         self.dirty = true;
+        let lists = |data: &[Arc<Data>]| -> Vec<_> { lists(data).map(Arc::as_ptr).collect() };
+        self.serial_due |= lists(&data) != lists(&self.in_service);
         self.in_service = data;
         let mtime_ns = self.mtime_ns();
         let status = &mut self.status;
@@ -88,18 +123,19 @@ impl Served {
         }
     }
 
-    /// Bring state, serial and the zone up to date; returns whether it has to be published anew.
-    pub(super) fn refresh(&mut self, now_s: f64) -> bool {
+    /// Bring state, serial and the zone up to date; returns whether it has to be published anew. `barred`: the access
+    /// list for all zones is missing.
+    pub(super) fn refresh(&mut self, barred: bool, now_s: f64) -> bool {
         self.watch_age(now_s);
-        let state = self.state(now_s);
+        let state = if barred { ZoneState::NotReady } else { self.state(now_s) };
         if !self.dirty && state == self.zone.state {
             return false;
         }
         self.tell_state(state, now_s);
         let datasets: Vec<Arc<Dataset>> = self.in_service.iter().map(|data| Arc::clone(&data.dataset)).collect();
-        let serial = if self.dirty { self.next_serial(&datasets) } else { self.zone.serial };
+        let serial = if self.serial_due { self.next_serial() } else { self.zone.serial };
         self.zone = Arc::new(Zone::build(self.spec.settings.clone(), self.zone.slot, serial, state, datasets));
-        self.dirty = false;
+        (self.dirty, self.serial_due) = (false, false);
         self.status.state = state;
         self.status.serial = serial;
         true
@@ -112,9 +148,9 @@ impl Served {
         expires.chain(too_old).filter(|&at| at > now_s).min_by(f64::total_cmp)
     }
 
-    /// Newest modification time of the data in service, ns since 1970.
+    /// Newest modification time of the data in service, ns since 1970. A change of an access list is no news of the lists.
     fn mtime_ns(&self) -> i128 {
-        self.in_service.iter().map(|data| data.mtime_ns()).max().unwrap_or(0)
+        lists(&self.in_service).map(|data| data.mtime_ns()).max().unwrap_or(0)
     }
 
     /// When the data are older than a limit, seconds since 1970.
@@ -167,14 +203,17 @@ impl Served {
                 tracing::error!(zone, "the data are expired {why}; answering SERVFAIL until a newer file comes");
             }
             (_, ZoneState::Ready) => tracing::info!(zone, "ready"),
-            (_, ZoneState::NotReady) => tracing::error!(zone, "nothing to serve; answering SERVFAIL"),
+            (_, ZoneState::NotReady) => {
+                tracing::error!(zone, "nothing to serve, or no access list; answering SERVFAIL")
+            }
         }
     }
 
     /// The serial of changed data; one that `$SOA` fixes is taken as it is, however little it rises.
-    fn next_serial(&mut self, datasets: &[Arc<Dataset>]) -> u32 {
+    fn next_serial(&mut self) -> u32 {
+        let datasets: Vec<Arc<Dataset>> = lists(&self.in_service).map(|data| Arc::clone(&data.dataset)).collect();
         let previous = (!self.zone.datasets.is_empty()).then_some(self.zone.serial);
-        let Some(fixed) = Zone::fixed_serial(datasets).filter(|&serial| serial != 0) else {
+        let Some(fixed) = Zone::fixed_serial(&datasets).filter(|&serial| serial != 0) else {
             if datasets.is_empty() {
                 return 0;
             }
@@ -193,6 +232,29 @@ impl Served {
         self.serial_told = !rises;
         fixed
     }
+}
+
+/// The data that are no access list.
+fn lists(data: &[Arc<Data>]) -> impl Iterator<Item = &Arc<Data>> {
+    data.iter().filter(|data| data.dataset.kind() != Kind::Acl)
+}
+
+/// The access list for all zones as if it were a zone: nothing guards it, and it does not expire.
+fn global_acl_spec(source: Source) -> ZoneSpec {
+    let settings = ZoneSettings {
+        name: Name::root(),
+        ns: Vec::new(),
+        mname: None,
+        rname: None,
+        ttl: 0,
+        negative_ttl: 0,
+        ttl_min: 0,
+        ttl_max: 0,
+        make_apex: false,
+        retired: None,
+        wrong_kind: None,
+    };
+    ZoneSpec { settings, sources: vec![source], guard: GuardOptions::OFF, expiry: ExpiryOptions::None }
 }
 
 /// What the status says of data in service.

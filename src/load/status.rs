@@ -73,6 +73,8 @@ pub struct State {
     pub generation: u64,
     /// The zones, in the order of the settings.
     pub zones: Vec<ZoneStatus>,
+    /// The access list for all zones, under a name that is none.
+    pub acl: Option<ZoneStatus>,
     /// Replaced snapshots that a reader still holds.
     pub retired_snapshots: usize,
     /// Times the settings were reread, `[taken, refused]`.

@@ -7,6 +7,7 @@ use super::options::Options;
 use super::run::version;
 use super::sockets;
 use super::specs::{Zone, Zones};
+use crate::zonefile::Source;
 
 /// What precedes everything.
 const HEAD: &str = "\
@@ -39,6 +40,12 @@ pub fn settings(options: &Options) -> Result<String, String> {
         seconds => line(&mut text, "poll-s", &seconds.min(86_400).to_string()),
     }
     line(&mut text, "watch", "false");
+    if let Some(source) = &zones.acl {
+        text += "\n[acl]\n";
+        line(&mut text, "files", &files(source, options, &base)?);
+        line(&mut text, "mask-host-bits", &source.options.mask_host_bits.to_string());
+        line(&mut text, "gzip", &source.options.gzip.to_string());
+    }
     for zone in &zones.zones {
         write_zone(zone, options, &base, &mut text)?;
     }
@@ -89,6 +96,25 @@ fn base(options: &Options) -> Result<std::path::PathBuf, String> {
     })
 }
 
+/// The files of a dataset as a TOML array, named from the root of the file system. Errors: a name that settings can not have.
+fn files(source: &Source, options: &Options, base: &Path) -> Result<String, String> {
+    let mut files = Vec::new();
+    for file in &source.files {
+        let whole = match &options.root {
+            // Inside a chroot an absolute name begins there.
+            Some(root) if file.is_absolute() => root.join(file.strip_prefix("/").unwrap_or(file)),
+            _ => base.join(file),
+        };
+        let name = whole.to_str();
+        files.push(quoted(
+            name.ok_or_else(|| {
+                format!("{}: the name is not UTF-8, as settings are; rename the file", whole.display())
+            })?,
+        ));
+    }
+    Ok(format!("[{}]", files.join(", ")))
+}
+
 /// One zone.
 fn write_zone(zone: &Zone, options: &Options, base: &Path, text: &mut String) -> Result<(), String> {
     text.push_str("\n[[zone]]\n");
@@ -98,20 +124,10 @@ fn write_zone(zone: &Zone, options: &Options, base: &Path, text: &mut String) ->
     line(text, "ttl-max", &options.ttl.max.to_string());
     text.push_str("datasets = [\n");
     for source in &zone.sources {
-        let mut files = Vec::new();
-        for file in &source.files {
-            // Inside a chroot an absolute name begins there.
-            let inside = if options.root.is_some() { file.strip_prefix("/").unwrap_or(file) } else { file };
-            let in_root = options.root.as_ref().filter(|_| file.is_absolute());
-            let whole = in_root.map_or_else(|| base.join(inside), |root| root.join(inside));
-            let name = whole.to_str().ok_or_else(|| {
-                format!("{}: the name is not UTF-8, as settings are; rename the file", whole.display())
-            })?;
-            files.push(quoted(name));
-        }
+        let files = files(source, options, base)?;
         let mask = if source.options.mask_host_bits { ", mask-host-bits = true" } else { "" };
         let gzip = if source.options.gzip { "" } else { ", gzip = false" };
-        let _ = writeln!(text, "  {{ type = \"{}\", files = [{}]{mask}{gzip} }},", source.kind, files.join(", "));
+        let _ = writeln!(text, "  {{ type = \"{}\", files = {files}{mask}{gzip} }},", source.kind);
     }
     text.push_str("]\n");
     line(

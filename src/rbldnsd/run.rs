@@ -178,7 +178,8 @@ fn serve(options: &Options, handed: Handed, ready: Option<Ready>, text: &Text) -
         ..LoadOptions::default()
     };
     let names: Vec<String> = zones.zones.iter().map(|zone| zone.name.to_string()).collect();
-    let mut loader = Loader::new(specs, load, Arc::clone(&registry), Arc::clone(&status), publisher);
+    let mut loader =
+        Loader::new(specs, load, Arc::clone(&registry), Arc::clone(&status), publisher).with_acl(zones.acl.clone());
     let loading = loader.handle();
     // Signals are taken from here on, so that none that comes while the lists are read is lost.
     let signals = {
@@ -362,7 +363,8 @@ impl Server<'_> {
 
     /// Whether every zone has data; those that expired are loaded.
     fn all_loaded(&self) -> bool {
-        self.status.lock().zones.iter().all(|zone| zone.state != ZoneState::NotReady)
+        let state = self.status.lock();
+        state.zones.iter().chain(&state.acl).all(|zone| zone.state != ZoneState::NotReady)
     }
 
     /// Answer queries from here on.

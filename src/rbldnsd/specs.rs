@@ -24,6 +24,8 @@ pub struct Zone {
 pub struct Zones {
     /// The zones, in the order of their first mention.
     pub zones: Vec<Zone>,
+    /// The access list for all of them.
+    pub acl: Option<Source>,
     /// What the command line calls each dataset, `type:file,file`.
     pub titles: HashMap<Source, String>,
 }
@@ -35,7 +37,11 @@ impl Zones {
         for spec in &options.specs {
             zones.add(spec.clone(), options)?;
         }
-        Ok(zones)
+        let without_data = |zone: &&Zone| zone.sources.iter().all(|source| source.kind == Kind::Acl);
+        match zones.zones.iter().find(without_data) {
+            Some(zone) => Err(format!("missing data for zone `{}'", zone.name)),
+            None => Ok(zones),
+        }
     }
 
     /// Read one more.
@@ -53,11 +59,22 @@ impl Zones {
         if files.is_empty() {
             return Err(format!("missing filenames for {kind}"));
         }
-        let name = zone_name(zone, &shown)?;
+        let name = zone_name(zone)?;
         let read = ReadOptions { mask_host_bits: options.mask_host_bits, gzip: !options.no_gzip };
         let source = Source { kind, files, options: read };
         self.titles.entry(source.clone()).or_insert(data_shown);
+        let acl = kind == Kind::Acl;
+        if name == Name::root() {
+            return match acl {
+                false => Err(format!("missing domain name in `{shown}'")),
+                true if self.acl.replace(source).is_some() => Err("global acl specified more than once".to_owned()),
+                true => Ok(()),
+            };
+        }
         match self.zones.iter_mut().find(|zone| zone.name == name) {
+            Some(zone) if acl && zone.sources.iter().any(|known| known.kind == Kind::Acl) => {
+                return Err(format!("repeated ACL definition for zone `{name}'"));
+            }
             Some(zone) if zone.sources.contains(&source) => {}
             Some(zone) => zone.sources.push(source),
             None => self.zones.push(Zone { name, sources: vec![source] }),
@@ -72,14 +89,11 @@ fn cut(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&text[..at], &text[at + 1..]))
 }
 
-/// A zone's name; the root can not be one.
-fn zone_name(text: &[u8], spec: &str) -> Result<Name, String> {
+/// A zone's name; the root, or nothing, stands for all zones.
+fn zone_name(text: &[u8]) -> Result<Name, String> {
     let mut wire = [0; NAME_LEN_MAX];
     let invalid = |_| format!("invalid domain name `{}'", String::from_utf8_lossy(text));
     let len = parse(text, &mut wire).map_err(invalid)?;
-    if len <= 1 {
-        return Err(format!("missing domain name in `{spec}'"));
-    }
     Ok(Name::from_wire(&wire[..len]).to_lower())
 }
 
@@ -112,6 +126,11 @@ mod tests {
         check(&["X.Y.:ip4set:a,b:c,,d"], Ok(&["x.y ip4set:a,b,c,d"]));
         check(&["x:ip4set:a", "y:dnset:d", "X:dnset:d", "x:ip4set:a"], Ok(&["x ip4set:a dnset:d", "y dnset:d"]));
         check(&["A..b:ip4set:,a"], Ok(&["a.b ip4set:a"]));
+        check(&["x:acl:c", "x:ip4set:a", ":acl:g"], Ok(&["x acl:c ip4set:a"]));
+        check(&[":acl:g"], Ok(&[]));
+        check(&[":acl:g", "x:ip4set:a", ":acl:h"], Err("global acl specified more than once"));
+        check(&["x:acl:c", "x:acl:c", "x:ip4set:a"], Err("repeated ACL definition for zone `x'"));
+        check(&["x:acl:c", "y:ip4set:a"], Err("missing data for zone `x'"));
         check(&["x"], Err("invalid zone spec `x'"));
         check(&["x:ip4set"], Err("invalid zone data specification `ip4set'"));
         check(&["x:foo:a"], Err("unknown dataset type `foo'"));

@@ -11,7 +11,7 @@ use super::text::Text;
 use crate::dataset::counts::Counts;
 use crate::dataset::{Dataset, Kind};
 use crate::diag::{BadFile, Diagnostic};
-use crate::load::{Report, Reporter};
+use crate::load::{GLOBAL_ACL, Report, Reporter};
 use crate::sys;
 use crate::zonefile::Source;
 
@@ -35,6 +35,11 @@ pub fn reporter(text: &Text, titles: HashMap<Source, String>) -> Reporter {
                 loaded(&title(source), dataset, *mtime_s).iter().for_each(|line| text.info(line));
             }
             Report::Bad { why, file, .. } => text.error(&file.map_or_else(|| (*why).to_owned(), bad_file)),
+            // rbldnsd says of an access list only what is wrong with its file.
+            Report::Lacking { zone: GLOBAL_ACL, served: false } => {}
+            Report::Lacking { zone: GLOBAL_ACL, served: true } => {
+                text.error("global acl: not loaded, the last good one stays in force");
+            }
             Report::Lacking { zone, served: true } => {
                 text.error(&format!("zone {zone}: not all datasets are loaded, the last good data stay in service"));
             }

@@ -5,14 +5,13 @@
 
 use std::net::IpAddr;
 
-use crate::dataset::Dataset;
+use super::record_set::RecordSet;
 use crate::dataset::records::RecordType;
-use crate::dataset::template::{Subject, Text};
 use crate::wire::edns::Edns;
 use crate::wire::query::{Message, Query};
 use crate::wire::reply::{Head, NoRoom, Opt, Piece, Section, Writer};
 use crate::wire::{class, ede, rcode, rtype};
-use crate::zone::{self, Address, Existence, Match, Snapshot, Zone, ZoneState};
+use crate::zone::{self, Access, Address, Existence, Match, Snapshot, Zone, ZoneState};
 
 /// How a query came; decides sizes, truncation and what a transfer request is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,8 +190,12 @@ impl Prepared {
     /// `buf` must hold at least 512 octets, and over a stream as much as the largest answer wanted (65 535).
     #[inline]
     pub fn answer(&self, buf: &mut [u8], context: &Context<'_>, snapshot: &Snapshot) -> Outcome {
+        let global = snapshot.access(context.client);
         match self.message {
-            Message::Query => answer(&self.query, self.place, context, snapshot, buf),
+            Message::Short => Outcome::Drop(Dropped::Short),
+            Message::Response => Outcome::Drop(Dropped::Response),
+            _ if matches!(global, Access::Ignore) => Outcome::Drop(Dropped::Policy),
+            Message::Query => answer(&self.query, self.place, context, snapshot, global, buf),
             Message::Error(error) => {
                 let opt = error.edns.map(|edns| opt(&edns, context, error_ede(error.rcode)));
                 let reply = Writer::new(buf, error.question_end, usize::MAX, 0);
@@ -200,8 +203,6 @@ impl Prepared {
                 let (qtype, rcode, listed) = (error.qtype, error.rcode, Listed::NotAsked);
                 Outcome::Reply { len, note: Note { zone_slot: 0, qtype, rcode, listed, truncated: false } }
             }
-            Message::Short => Outcome::Drop(Dropped::Short),
-            Message::Response => Outcome::Drop(Dropped::Response),
         }
     }
 }
@@ -223,8 +224,16 @@ fn opt<'a>(edns: &Edns, context: &Context<'a>, ede: Option<u16>) -> Opt<'a> {
     Opt::answer(edns, context.policy.udp_size_max, ede, context.policy.server_id.as_deref())
 }
 
-/// Answer a question; its octets stand at the beginning of `buf`.
-fn answer(query: &Query, place: Option<Place>, context: &Context<'_>, snapshot: &Snapshot, buf: &mut [u8]) -> Outcome {
+/// Answer a question; its octets stand at the beginning of `buf`. `global` is what the access list for all zones says of
+/// the client.
+fn answer(
+    query: &Query,
+    place: Option<Place>,
+    context: &Context<'_>,
+    snapshot: &Snapshot,
+    global: Access<'_>,
+    buf: &mut [u8],
+) -> Outcome {
     let size = match (context.transport, query.edns) {
         (Transport::Udp, None) => UDP_SIZE_MIN,
         (Transport::Udp, Some(edns)) => {
@@ -234,9 +243,12 @@ fn answer(query: &Query, place: Option<Place>, context: &Context<'_>, snapshot: 
     };
     let reserved = query.edns.map_or(0, |edns| opt(&edns, context, None).octets());
     let writer = Writer::new(buf, query.question_end, size.into(), reserved);
-    let mut reply = Reply { query, context, writer, head: Head::default(), ede: None };
+    let mut reply = Reply { query, context, writer, head: Head::default(), ede: None, access: Access::Open };
     let (zone_slot, listed) = match query.qclass {
-        class::IN => reply.internet(snapshot, place),
+        class::IN => match reply.internet(snapshot, place, global) {
+            Some(answered) => answered,
+            None => return Outcome::Drop(Dropped::Policy),
+        },
         class::CH => (0, reply.chaos()),
         _ => (0, reply.refuse(rcode::REFUSED, None)),
     };
@@ -248,13 +260,11 @@ fn answer(query: &Query, place: Option<Place>, context: &Context<'_>, snapshot: 
 
 /// Datagrams that every client takes, octets (RFC 1035 section 4.2.1).
 const UDP_SIZE_MIN: u16 = 512;
-/// Records of one set at most: far over any use, and a bound on the search for equal ones.
-const RECORDS_MAX: u16 = 1_024;
 /// Types that ask for no records of their own but TYPE 249 (RFC 6895 section 3.1): TSIG, IXFR, AXFR, MAILB, MAILA.
 const META_TYPES: std::ops::RangeInclusive<u16> = 250..=254;
 
 /// An answer on its way.
-struct Reply<'q, 'b, 'c> {
+struct Reply<'q, 'b, 'c, 's> {
     /// The question.
     query: &'q Query,
     /// What the answer depends on besides.
@@ -265,9 +275,11 @@ struct Reply<'q, 'b, 'c> {
     head: Head,
     /// What its EDE will say.
     ede: Option<u16>,
+    /// What the access lists let the client see.
+    access: Access<'s>,
 }
 
-impl Reply<'_, '_, '_> {
+impl<'s> Reply<'_, '_, '_, 's> {
     /// An error without records.
     fn refuse(&mut self, rcode: u16, ede: Option<u16>) -> Listed {
         self.head.rcode = rcode;
@@ -293,8 +305,8 @@ impl Reply<'_, '_, '_> {
         }
     }
 
-    /// A question of class IN; gives the zone's slot as well.
-    fn internet(&mut self, snapshot: &Snapshot, place: Option<Place>) -> (u16, Listed) {
+    /// A question of class IN; gives the zone's slot as well. `None`: an access list wants no answer.
+    fn internet(&mut self, snapshot: &'s Snapshot, place: Option<Place>, global: Access<'s>) -> Option<(u16, Listed)> {
         let query = self.query;
         let found = place.and_then(|place| Some((&**snapshot.zones.get(place.number)?, place)));
         let Some((zone, place)) = found else {
@@ -302,7 +314,7 @@ impl Reply<'_, '_, '_> {
                 (rtype::AXFR | rtype::IXFR, Transport::Udp) => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
                 _ => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
             };
-            return (0, listed);
+            return Some((0, listed));
         };
         let listed = if META_TYPES.contains(&query.qtype) {
             match (query.qtype, self.context.transport) {
@@ -310,21 +322,24 @@ impl Reply<'_, '_, '_> {
                 _ => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
             }
         } else {
-            match zone.state {
-                ZoneState::Ready => {
+            self.access = zone.access(global, self.context.client);
+            match (zone.state, self.access) {
+                (_, Access::Ignore) => return None,
+                (ZoneState::NotReady, _) => self.refuse(rcode::SERVFAIL, Some(ede::NOT_READY)),
+                (ZoneState::Expired, _) => self.refuse(rcode::SERVFAIL, Some(ede::INVALID_DATA)),
+                (ZoneState::Ready, Access::Refuse) => self.refuse(rcode::REFUSED, Some(ede::PROHIBITED)),
+                (ZoneState::Ready, Access::Open | Access::Empty | Access::Listed(_)) => {
                     self.writer.set_zone(query.name.start(place.below));
                     self.head.authoritative = true;
                     if place.below == 0 { self.apex(snapshot, zone, place) } else { self.entry(snapshot, zone, place) }
                 }
-                ZoneState::NotReady => self.refuse(rcode::SERVFAIL, Some(ede::NOT_READY)),
-                ZoneState::Expired => self.refuse(rcode::SERVFAIL, Some(ede::INVALID_DATA)),
             }
         };
-        (zone.slot, listed)
+        Some((zone.slot, listed))
     }
 
     /// A question about the zone's own name.
-    fn apex(&mut self, snapshot: &Snapshot, zone: &Zone, place: Place) -> Listed {
+    fn apex(&mut self, snapshot: &Snapshot, zone: &'s Zone, place: Place) -> Listed {
         let qtype = self.query.qtype;
         let every = qtype == rtype::ANY;
         // Without a SOA or NS the zone can not speak of itself, as with rbldnsd; only its command line gets here.
@@ -362,7 +377,7 @@ impl Reply<'_, '_, '_> {
     }
 
     /// A question about a name below the zone's.
-    fn entry(&mut self, snapshot: &Snapshot, zone: &Zone, place: Place) -> Listed {
+    fn entry(&mut self, snapshot: &Snapshot, zone: &'s Zone, place: Place) -> Listed {
         let start = self.writer.position();
         let (existence, mut room) = self.data(zone, place);
         let mut exists = existence != Existence::None;
@@ -392,7 +407,7 @@ impl Reply<'_, '_, '_> {
 
     /// Put what the datasets have for the name into the answer.
     #[inline]
-    fn data(&mut self, zone: &Zone, place: Place) -> (Existence, Result<(), NoRoom>) {
+    fn data(&mut self, zone: &'s Zone, place: Place) -> (Existence, Result<(), NoRoom>) {
         match self.query.qtype {
             wanted @ (rtype::A | rtype::TXT | rtype::MX) => self.set(zone, place, wanted),
             rtype::ANY => {
@@ -408,29 +423,22 @@ impl Reply<'_, '_, '_> {
                 }
                 (existence, room)
             }
-            _ => (zone.look_up_form(&self.query.name, place.below, place.form, &mut |_| {}), Ok(())),
+            _ => (zone.look_up_for(self.access, &self.query.name, place.below, place.form, &mut |_| {}), Ok(())),
         }
     }
 
     /// Put one record set into the answer: equal records once, and all under the smallest of their TTLs (RFC 2181
     /// section 5.2).
     #[inline]
-    fn set(&mut self, zone: &Zone, place: Place, wanted: u16) -> (Existence, Result<(), NoRoom>) {
-        let mut set = RecordSet {
-            start: self.writer.position(),
-            writer: &mut self.writer,
-            wanted,
-            ttl: None,
-            mixed: false,
-            count: 0,
-            room: Ok(()),
-        };
-        let existence = zone.look_up_form(&self.query.name, place.below, place.form, &mut |found| match found {
+    fn set(&mut self, zone: &'s Zone, place: Place, wanted: u16) -> (Existence, Result<(), NoRoom>) {
+        let mut set = RecordSet::new(&mut self.writer, wanted);
+        let access = self.access;
+        let existence = zone.look_up_for(access, &self.query.name, place.below, place.form, &mut |found| match found {
             Match::Listing(dataset, id, subject) => set.listing(zone.ttl_of(dataset), dataset, id, subject),
-            Match::Record(dataset, record) => {
+            Match::Record(record) => {
                 if record.rtype as u16 == wanted {
                     set.put(
-                        record.ttl.unwrap_or_else(|| zone.ttl_of(dataset)),
+                        zone.ttl_of_record(record.ttl),
                         match record.rtype {
                             RecordType::Txt => Piece::Text(record.data),
                             RecordType::A | RecordType::Mx => Piece::Octets(record.data),
@@ -508,115 +516,4 @@ impl Reply<'_, '_, '_> {
             }
         }
     }
-}
-
-/// One record set on its way.
-struct RecordSet<'w, 'b> {
-    /// Where it begins.
-    start: usize,
-    /// Where it is written.
-    writer: &'w mut Writer<'b>,
-    /// Its type.
-    wanted: u16,
-    /// The smallest TTL so far, s.
-    ttl: Option<u32>,
-    /// Records were written under different TTLs.
-    mixed: bool,
-    /// Records in it.
-    count: u16,
-    /// Whether all had room.
-    room: Result<(), NoRoom>,
-}
-
-impl RecordSet<'_, '_> {
-    /// The records of a listing.
-    #[inline]
-    fn listing(&mut self, ttl: u32, dataset: &Dataset, id: u32, subject: Subject<'_>) {
-        let values = dataset.values();
-        match self.wanted {
-            rtype::A => values.members(id).for_each(|id| self.put_a(ttl, values.get(id).0)),
-            rtype::TXT => {
-                let mut text = Text::default();
-                for id in values.members(id) {
-                    if let Some(text) = dataset.header().template.expand(values.get(id).1, subject, &mut text) {
-                        self.put(ttl, Piece::Text(text));
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// An address, unless it is there.
-    #[inline]
-    fn put_a(&mut self, ttl: u32, address: [u8; 4]) {
-        if self.count == RECORDS_MAX || self.room.is_err() {
-            return;
-        }
-        let position = self.writer.position();
-        self.room = self.writer.a_record(ttl, address);
-        self.count_record(ttl, position);
-    }
-
-    /// A record, unless its like is there.
-    fn put(&mut self, ttl: u32, data: Piece<'_>) {
-        if self.count == RECORDS_MAX || self.room.is_err() {
-            return;
-        }
-        let position = self.writer.position();
-        self.room = self.writer.record(Section::Answer, self.wanted, ttl, &[data]);
-        self.count_record(ttl, position);
-    }
-
-    /// Count a record that was written at a position, or take it back if its like is there.
-    #[inline]
-    fn count_record(&mut self, ttl: u32, position: usize) {
-        if self.room.is_err() {
-            return;
-        }
-        self.mixed |= self.ttl.is_some_and(|known| known != ttl);
-        self.ttl = Some(self.ttl.map_or(ttl, |known| known.min(ttl)));
-        self.count += 1;
-        if self.count > 1 && self.repeats(position) {
-            self.writer.drop_last(Section::Answer, position);
-            self.count -= 1;
-        }
-    }
-
-    /// Whether the record at a position says what an earlier one says.
-    fn repeats(&mut self, position: usize) -> bool {
-        let start = self.start;
-        let set = self.writer.written(start);
-        let (earlier, last) = set.split_at(position - start);
-        records(earlier).any(|record| record[RDLENGTH_AT..] == last[RDLENGTH_AT..])
-    }
-
-    /// Give all records the smallest TTL.
-    fn finish(self) -> Result<(), NoRoom> {
-        if let (true, Some(ttl)) = (self.mixed, self.ttl) {
-            let set = self.writer.written(self.start);
-            let mut at = 0;
-            loop {
-                let Some(len) = records(&set[at..]).next().map(<[u8]>::len) else { break };
-                set[at + TTL_AT..at + RDLENGTH_AT].copy_from_slice(&ttl.to_be_bytes());
-                at += len;
-            }
-        }
-        self.room
-    }
-}
-
-/// Where the TTL stands in a record whose owner is a pointer.
-const TTL_AT: usize = 6;
-/// Where the length of the data stands.
-const RDLENGTH_AT: usize = 10;
-
-/// The records in a run of such.
-fn records(mut run: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let data_len = u16::from_be_bytes([*run.get(RDLENGTH_AT)?, *run.get(RDLENGTH_AT + 1)?]);
-        let (record, rest) = run.split_at_checked(RDLENGTH_AT + 2 + usize::from(data_len))?;
-        run = rest;
-        Some(record)
-    })
 }

@@ -5,6 +5,7 @@ mod connection;
 pub mod limits;
 pub mod listen;
 pub mod query_log;
+mod record_set;
 mod seldom;
 pub mod stream;
 #[cfg(test)]

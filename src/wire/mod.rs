@@ -60,6 +60,8 @@ pub mod rcode {
 pub mod ede {
     /// The server is still loading.
     pub const NOT_READY: u16 = 14;
+    /// The client may not ask this.
+    pub const PROHIBITED: u16 = 18;
     /// The server is not authoritative for the name.
     pub const NOT_AUTHORITATIVE: u16 = 20;
     /// What is asked is not supported.

@@ -1,11 +1,13 @@
 //! Zones, and the snapshot of all of them that answers are taken from.
 
+mod access;
 mod publish;
 mod resolve;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+pub use access::{Access, Everything};
 pub use publish::{Publisher, Reader};
 pub(crate) use resolve::{Address, address, embedded_ip4};
 pub use resolve::{Existence, Match};
@@ -80,6 +82,8 @@ pub struct Zone {
     pub state: ZoneState,
     /// Its data, in the order of the settings.
     pub datasets: Vec<Arc<Dataset>>,
+    /// Its access list.
+    pub acl: Option<Arc<Dataset>>,
     /// Labels of its name.
     pub(crate) label_count: usize,
     /// It has an address dataset.
@@ -117,7 +121,8 @@ pub(crate) struct ApexNs {
 }
 
 impl Zone {
-    /// Put a zone together. `datasets` may be empty only in another state than `Ready`, or when it is retired.
+    /// Put a zone together. `datasets` may be empty only in another state than `Ready`, or when it is retired. The first
+    /// `acl` among them becomes its access list.
     ///
     /// `serial` is used where `$SOA` gives 0 or the SOA is made up.
     pub fn build(
@@ -128,6 +133,8 @@ impl Zone {
         datasets: Vec<Arc<Dataset>>,
     ) -> Self {
         let datasets = if settings.retired.is_some() { Vec::new() } else { datasets };
+        let (acls, datasets): (Vec<_>, Vec<_>) = datasets.into_iter().partition(|dataset| dataset.kind() == Kind::Acl);
+        let acl = acls.into_iter().next();
         let serial = Self::fixed_serial(&datasets).filter(|&fixed| fixed != 0).unwrap_or(serial);
         let clamp = |ttl: u32| (if ttl == 0 { settings.ttl } else { ttl }).clamp(settings.ttl_min, settings.ttl_max);
         let target = |name: &Name| TargetName::new(name, &settings.name);
@@ -151,7 +158,7 @@ impl Zone {
         let label_count = settings.name.label_count();
         let kinds = || datasets.iter().flat_map(|dataset| dataset.parts()).map(|(_, part)| part.kind());
         let (has_addresses, has_ip4) = (kinds().any(Kind::has_addresses), kinds().any(Kind::has_ip4));
-        Self { settings, slot, serial, state, datasets, label_count, has_addresses, has_ip4, soa, ns }
+        Self { settings, slot, serial, state, datasets, acl, label_count, has_addresses, has_ip4, soa, ns }
     }
 
     /// The serial that `$SOA` fixes, if a dataset does (RFC 1035 section 3.3.13).
@@ -166,6 +173,12 @@ impl Zone {
             Some(ttl) if ttl > 0 => ttl.clamp(self.settings.ttl_min, self.settings.ttl_max),
             _ => self.settings.ttl,
         }
+    }
+
+    /// The TTL of a record of a `generic` dataset, s: its own, or that of the `$TTL` above it, or the zone's.
+    #[inline]
+    pub(crate) fn ttl_of_record(&self, own: Option<u32>) -> u32 {
+        own.map_or(self.settings.ttl, |ttl| ttl.clamp(self.settings.ttl_min, self.settings.ttl_max))
     }
 
     /// The code for a complete address, where the zone has names only and a code for that.
@@ -209,6 +222,8 @@ pub(crate) struct Glue {
 pub struct Snapshot {
     /// The zones, in the order of the settings.
     pub zones: Vec<Arc<Zone>>,
+    /// The access list for all of them.
+    pub acl: Option<Arc<Dataset>>,
     /// Counts up by one with each published change.
     pub generation: u64,
     /// Their numbers by name.
@@ -238,6 +253,7 @@ impl Snapshot {
         let mut snapshot = Self {
             index: index.finish(|ids| ids[0]),
             zones,
+            acl: None,
             generation,
             by_depth,
             depths,
@@ -252,6 +268,13 @@ impl Snapshot {
         snapshot.nested = snapshot.zones.iter().any(parent_of);
         snapshot.glue = snapshot.zones.iter().map(|zone| snapshot.find_glue(zone)).collect();
         snapshot
+    }
+
+    /// The same under an access list for all zones.
+    #[must_use]
+    pub fn with_acl(mut self, acl: Option<Arc<Dataset>>) -> Self {
+        self.acl = acl;
+        self
     }
 
     /// The zone that a name lies in, the longest of them, its number, and how many labels of the name are below it.
@@ -302,8 +325,8 @@ impl Snapshot {
                 }
             };
             home.look_up(&name, below, &mut |found| match found {
-                Match::Record(dataset, record) if record.rtype == RecordType::A => {
-                    let ttl = record.ttl.unwrap_or_else(|| home.ttl_of(dataset));
+                Match::Record(record) if record.rtype == RecordType::A => {
+                    let ttl = home.ttl_of_record(record.ttl);
                     put([record.data[0], record.data[1], record.data[2], record.data[3]], ttl);
                 }
                 Match::Record(..) => {}

@@ -3,7 +3,7 @@
 //! All datasets of the zone are asked and their answers united. Whether a name without data exists is decided over
 //! all of them: a partial address and an empty non-terminal do (RFC 8020), a complete unlisted address does not.
 
-use super::Zone;
+use super::{Access, Everything, Zone};
 use crate::dataset::records::Found;
 use crate::dataset::template::Subject;
 use crate::dataset::values::EXCLUDED;
@@ -29,7 +29,7 @@ pub enum Match<'s, 'q> {
     /// A listing: the dataset, the id of its value or values, and what `$` stands for in their texts.
     Listing(&'s Dataset, u32, Subject<'q>),
     /// A record of a `generic` dataset.
-    Record(&'s Dataset, Found<'s>),
+    Record(Found<'s>),
 }
 
 /// What a name below a zone's says, if it says an address.
@@ -48,6 +48,17 @@ pub(crate) enum Address {
     },
     /// None.
     No,
+}
+
+/// How a name looks from the zone, or from the mount of a section.
+#[derive(Clone, Copy, Debug)]
+struct Relative {
+    /// The address that it is there.
+    form: Address,
+    /// Labels below the zone or the mount.
+    below: usize,
+    /// No dataset there has IPv4 addresses.
+    alone: bool,
 }
 
 /// The upper 96 bits of IPv4-mapped addresses (RFC 4291 section 2.5.5.2).
@@ -153,22 +164,95 @@ impl Zone {
 
     /// The same, where it is known what the labels say.
     #[inline]
-    pub(crate) fn look_up_form<'s, 'q>(
+    fn look_up_form<'s, 'q>(
         &'s self,
         name: &'q QueryName,
         below: usize,
         form: Address,
         visit: &mut impl FnMut(Match<'s, 'q>),
     ) -> Existence {
+        self.ask(name, below, form, |dataset, place| look_up_one(dataset, place, name, visit))
+    }
+
+    /// As [`Zone::look_up`], as far as the access lists let the client see, where it is known what the labels say.
+    #[inline]
+    pub(crate) fn look_up_for<'s, 'q>(
+        &'s self,
+        access: Access<'s>,
+        name: &'q QueryName,
+        below: usize,
+        form: Address,
+        visit: &mut impl FnMut(Match<'s, 'q>),
+    ) -> Existence {
+        match access {
+            Access::Open => self.look_up_form(name, below, form, visit),
+            Access::Listed(everything) => self.look_up_instead(name, below, form, Some(everything), visit),
+            Access::Empty | Access::Refuse | Access::Ignore => self.look_up_instead(name, below, form, None, visit),
+        }
+    }
+
+    /// As [`Zone::look_up`] with everything listed, or nothing: the lists' entries do not count, while the records of
+    /// `generic` datasets do (rbldnsd.8, "acl Dataset").
+    #[cold]
+    fn look_up_instead<'s, 'q>(
+        &'s self,
+        name: &'q QueryName,
+        below: usize,
+        form: Address,
+        everything: Option<Everything<'s>>,
+        visit: &mut impl FnMut(Match<'s, 'q>),
+    ) -> Existence {
+        let mut listed = false;
+        let existence = self.ask(name, below, form, |dataset, place| match dataset.data() {
+            Data::Generic(_) => look_up_one(dataset, place, name, visit),
+            _ if everything.is_some() && could_list(dataset, place) => {
+                listed = true;
+                Existence::Listed
+            }
+            // It lists other names, but they do not say which.
+            Data::Dnset(_) => Existence::None,
+            _ => match place.form {
+                // A partial address is there with any list, an empty one too.
+                Address::Partial { .. } => look_up_one(dataset, place, name, &mut |_| {}),
+                Address::Ip4(..) if place.alone => look_up_one(dataset, place, name, &mut |_| {}),
+                _ => Existence::None,
+            },
+        });
+        if let Some(everything) = everything.filter(|_| listed) {
+            visit(Match::Listing(everything.list, everything.id, everything.subject()));
+        }
+        existence
+    }
+
+    /// Ask each dataset, or those of its sections that are mounted closest above the name, what it knows.
+    #[inline]
+    fn ask<'s>(
+        &'s self,
+        name: &QueryName,
+        below: usize,
+        form: Address,
+        mut one: impl FnMut(&'s Dataset, Relative) -> Existence,
+    ) -> Existence {
         let mut existence = if below == 0 { Existence::Empty } else { Existence::None };
         for dataset in &self.datasets {
             let found = match dataset.data() {
-                Data::Combined(parts) => look_up_parts(parts, name, below, visit),
-                _ => look_up_one(dataset, form, name, below, !self.has_ip4, visit),
+                Data::Combined(parts) => ask_parts(parts, name, below, &mut one),
+                _ => one(dataset, Relative { form, below, alone: !self.has_ip4 }),
             };
             existence = existence.max(found);
         }
         existence
+    }
+}
+
+/// Whether a dataset is asked for names of this form at all, whatever it lists.
+fn could_list(dataset: &Dataset, place: Relative) -> bool {
+    match (dataset.data(), place.form) {
+        (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip4(..)) => true,
+        (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip6(address)) => embedded_ip4(address).is_some(),
+        (Data::Ip6Trie(_) | Data::Ip6Tset(_), Address::Ip6(_)) => true,
+        (Data::Dnset(_), _) => place.below > 0,
+        _ => false,
     }
 }
 
@@ -190,11 +274,11 @@ impl Zone {
 }
 
 /// Ask the sections that are mounted closest above the name.
-fn look_up_parts<'s, 'q>(
+fn ask_parts<'s>(
     parts: &'s [Part],
-    name: &'q QueryName,
+    name: &QueryName,
     below: usize,
-    visit: &mut impl FnMut(Match<'s, 'q>),
+    one: &mut impl FnMut(&'s Dataset, Relative) -> Existence,
 ) -> Existence {
     let relative = name.labels(0, below);
     let mut deepest = None;
@@ -218,9 +302,9 @@ fn look_up_parts<'s, 'q>(
     let mount = name.labels(inner, below);
     let form = address(name, inner);
     let mounted = || parts.iter().filter(|part| part.names.iter().any(|name| name.labels() == mount));
-    let alone = !mounted().any(|part| part.dataset.kind().has_ip4());
+    let place = Relative { form, below: inner, alone: !mounted().any(|part| part.dataset.kind().has_ip4()) };
     for part in mounted() {
-        existence = existence.max(look_up_one(&part.dataset, form, name, inner, alone, visit));
+        existence = existence.max(one(&part.dataset, place));
     }
     existence
 }
@@ -239,16 +323,15 @@ fn ends_with_labels(mut labels: &[u8], end: &[u8]) -> bool {
     false
 }
 
-/// Ask one dataset. `alone`: no dataset beside it has IPv4 addresses.
+/// Ask one dataset.
 #[inline]
 fn look_up_one<'s, 'q>(
     dataset: &'s Dataset,
-    form: Address,
+    place: Relative,
     name: &'q QueryName,
-    below: usize,
-    alone: bool,
     visit: &mut impl FnMut(Match<'s, 'q>),
 ) -> Existence {
+    let Relative { form, below, alone } = place;
     let mut listing = |id: Option<u32>, subject| match id {
         Some(id) if id != EXCLUDED => {
             visit(Match::Listing(dataset, id, subject));
@@ -296,7 +379,7 @@ fn look_up_one<'s, 'q>(
             };
             let mut existence = Existence::Empty;
             for record in found {
-                visit(Match::Record(dataset, record));
+                visit(Match::Record(record));
                 existence = Existence::Records;
             }
             existence

@@ -59,6 +59,22 @@ impl<'a> Scan<'a> {
     /// A decimal number up to `max`; leading zeros are decimal too.
     #[inline]
     pub fn number(&mut self, max: u32) -> Result<u32, Fault> {
+        let digit = |at: usize| self.line.get(at).map_or(10, |c| u32::from(c.wrapping_sub(b'0')));
+        // One or two digits are the common case.
+        let (first, second) = (digit(self.at), digit(self.at + 1));
+        if first <= 9 && second > 9 && first <= max {
+            self.at += 1;
+            return Ok(first);
+        }
+        if first <= 9 && second <= 9 && digit(self.at + 2) > 9 && 10 * first + second <= max {
+            self.at += 2;
+            return Ok(10 * first + second);
+        }
+        self.long_number(max)
+    }
+
+    /// The same for any number of digits.
+    fn long_number(&mut self, max: u32) -> Result<u32, Fault> {
         let start = self.at;
         let mut value = 0u32;
         while let Some(digit @ b'0'..=b'9') = self.peek() {
@@ -82,9 +98,49 @@ impl<'a> Scan<'a> {
             .ok_or_else(|| Fault::new(start, "expected a number of at most 4294967295"))
     }
 
+    /// Four octets of one to three digits, the common form; `None` leaves everything to [`Scan::octets`].
+    #[inline]
+    fn four_octets(&mut self) -> Option<u32> {
+        let (mut at, mut address) = (self.at, 0u32);
+        for n in 0..4 {
+            let mut octet = u32::from(self.line.get(at)?.wrapping_sub(b'0'));
+            if octet > 9 {
+                return None;
+            }
+            at += 1;
+            while let Some(digit) =
+                self.line.get(at).map(|c| u32::from(c.wrapping_sub(b'0'))).filter(|&digit| digit <= 9)
+            {
+                octet = octet * 10 + digit;
+                at += 1;
+                if octet > 255 {
+                    return None;
+                }
+            }
+            address = address << 8 | octet;
+            if n < 3 {
+                if self.line.get(at) != Some(&b'.') {
+                    return None;
+                }
+                at += 1;
+            }
+        }
+        self.at = at;
+        Some(address)
+    }
+
     /// One to four octets with dots between them, left-aligned; and how many.
     #[inline]
     pub fn octets(&mut self) -> Result<(u32, u32), Fault> {
+        match self.four_octets() {
+            Some(address) => Ok((address, 4)),
+            None => self.some_octets(),
+        }
+    }
+
+    /// The same, one octet after another.
+    #[cold]
+    fn some_octets(&mut self) -> Result<(u32, u32), Fault> {
         let mut address = 0;
         let mut count = 0;
         loop {

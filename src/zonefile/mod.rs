@@ -1,13 +1,14 @@
 //! Zone files: text to entries to datasets, in rbldnsd's syntax (rbldnsd.8, "Zone file formats").
 //!
 //! A line is read in one pass: [`input`] gives it without its end, [`special`] takes those that begin with `$`,
-//! [`address`], [`value`] and [`record`] read keys and what follows them, and a [`Builder`] takes the [`Entry`]. A bad
-//! line is told and skipped. Only what would change the meaning of the lines after it makes a bad file.
+//! [`address`], [`value`] and [`record`] read keys and what follows them, `rule` the lines of an `acl`, and a [`Builder`]
+//! takes the [`Entry`]. A bad line is told and skipped. Only what would change the meaning of the lines after it makes a bad file.
 
 pub mod address;
 pub mod input;
 mod reader;
 pub mod record;
+mod rule;
 pub mod special;
 pub mod value;
 
@@ -15,7 +16,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::dataset::entry::{Entry, EntryValue, Record};
+use crate::dataset::entry::{Action, Entry, EntryValue, Record, Rule};
 use crate::dataset::{AddError, Builder, Dataset, Header, Kind, Part};
 use crate::diag::{BadFile, Diagnostic, Severity};
 pub(crate) use reader::{Target, read_into};
@@ -99,10 +100,14 @@ impl Fault {
 pub enum Line<'a> {
     /// A default for the lines after it.
     Default(EntryValue<'a>),
+    /// An action as the default, in an `acl`.
+    DefaultAction(Action),
     /// An entry.
     Entry(Entry<'a>),
     /// A record of a `generic` dataset.
     Record(Record<'a>),
+    /// A rule of an `acl`.
+    Rule(Rule<'a>),
 }
 
 /// Where the lines of a dataset, or of a section, go.
@@ -144,8 +149,13 @@ impl Sink for Builder {
                 self.set_default(*value);
                 Ok(())
             }
+            Line::DefaultAction(action) => {
+                self.set_default_action(*action);
+                Ok(())
+            }
             Line::Entry(entry) => self.add(entry),
             Line::Record(record) => self.add_record(record),
+            Line::Rule(rule) => self.add_rule(rule),
         }
     }
 }

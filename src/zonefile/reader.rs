@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::address::{self, Ip4Forms, Ip4Key, Ip6Forms, Scan};
 use super::input::{self, Lines, RawLine};
 use super::special::{self, Section, Special};
-use super::{Fault, Line, ReadOptions, Sink, Source, Stamp, record, value};
-use crate::dataset::entry::{Entry, EntryValue, Key, Scope};
+use super::{Fault, Line, ReadOptions, Sink, Source, Stamp, record, rule, value};
+use crate::dataset::entry::{Entry, EntryValue, Key, Rule, Scope, Treatment};
 use crate::dataset::{Header, Kind};
 use crate::diag::{BadFile, Diagnostic, Severity};
 use crate::wire::name::{NAME_LEN_MAX, Name, parse};
@@ -160,6 +160,11 @@ impl<S: Sink, N: Fn(Kind) -> S> Reader<S, N> {
         let ttl = sink.header_mut().ttl;
         let options = LineOptions { mask_host_bits: self.options.mask_host_bits, max_range4: self.max_range4, ttl };
         let start = scan.at;
+        if sink.kind() == Kind::Acl {
+            let (line, doubt) = rule::read(&mut scan, options)?;
+            sink.take(&line, number).map_err(|error| Fault::new(start, error.to_string()))?;
+            return Ok(doubt.map_or_else(|| check_text(start, &line), Step::Cut));
+        }
         let mut wire = [0; NAME_LEN_MAX];
         let line = read_line(&mut scan, sink.kind(), options, &mut self.buffers, &mut wire)?;
         sink.take(&line, number).map_err(|error| Fault::new(start, error.to_string()))?;
@@ -180,7 +185,17 @@ impl<S: Sink, N: Fn(Kind) -> S> Reader<S, N> {
             }
             Target::Sections { common, .. } => common,
         };
-        match special::read(&mut scan, header, self.now)? {
+        let special = special::read(&mut scan, header, self.now)?;
+        let apex = header.soa.is_some() || header.ns.is_some();
+        if let Target::One(sink) = &mut self.target
+            && sink.kind() == Kind::Acl
+            && apex
+        {
+            (sink.header_mut().soa, sink.header_mut().ns) = (None, None);
+            let fault = Fault::new(at, "an acl has no $SOA and no $NS").hint("put it into a list of the zone");
+            return Err(fault);
+        }
+        match special {
             Special::Dataset(section) => Ok(self.section(path, at, section)),
             Special::Future => {
                 let fault = Fault::new(at, "the time stamp is in the future");
@@ -234,13 +249,13 @@ impl<S: Sink, N: Fn(Kind) -> S> Reader<S, N> {
 
 /// What a line's meaning depends on besides the dataset.
 #[derive(Clone, Copy)]
-struct LineOptions {
+pub(super) struct LineOptions {
     /// Mask host bits instead of refusing them.
-    mask_host_bits: bool,
+    pub(super) mask_host_bits: bool,
     /// Refuse IPv4 entries wider than this.
-    max_range4: u8,
+    pub(super) max_range4: u8,
     /// `$TTL` in force, s.
-    ttl: Option<u32>,
+    pub(super) ttl: Option<u32>,
 }
 
 /// Read an entry, a record or a default line.
@@ -274,7 +289,7 @@ fn read_line<'r>(
         Kind::Ip6Trie => Key::Ip6Net(address::ip6(scan, Ip6Forms::Trie, options.mask_host_bits)?),
         Kind::Ip6Tset if excluded => Key::Ip6Net(address::ip6(scan, Ip6Forms::Host, false)?),
         Kind::Ip6Tset => Key::Ip6Net(address::ip6(scan, Ip6Forms::Network, false)?),
-        Kind::Dnset | Kind::Generic | Kind::Combined => name_key(scan, wire)?,
+        Kind::Dnset | Kind::Generic | Kind::Combined | Kind::Acl => name_key(scan, wire)?,
     };
     // What follows an exclusion says nothing; nor does it in the `tset`s, where one value counts for all.
     let silent = excluded || matches!(kind, Kind::Ip4Tset | Kind::Ip6Tset);
@@ -285,7 +300,10 @@ fn read_line<'r>(
 /// What became of a line that was taken: perhaps its text is too long.
 #[inline]
 fn check_text(at: usize, line: &Line<'_>) -> Step {
-    let (Line::Default(value) | Line::Entry(Entry { value, .. })) = line else {
+    let (Line::Default(value)
+    | Line::Entry(Entry { value, .. })
+    | Line::Rule(Rule { treatment: Treatment::List(value), .. })) = line
+    else {
         return Step::Done;
     };
     if !value::is_too_long(value) {
@@ -297,7 +315,7 @@ fn check_text(at: usize, line: &Line<'_>) -> Step {
 
 /// An IPv4 key within the range allowed.
 #[inline]
-fn ip4_key(scan: &mut Scan<'_>, forms: Ip4Forms, options: LineOptions) -> Result<Key<'static>, Fault> {
+pub(super) fn ip4_key(scan: &mut Scan<'_>, forms: Ip4Forms, options: LineOptions) -> Result<Key<'static>, Fault> {
     let start = scan.at;
     let key = address::ip4(scan, forms, options.mask_host_bits)?;
     let (key, size) = match key {

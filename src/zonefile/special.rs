@@ -254,7 +254,7 @@ fn section<'a>(scan: &mut Scan<'a>) -> Result<Special<'a>, Fault> {
 /// The type of a section, if it may stand in a `combined` file.
 pub fn section_kind(word: &[u8]) -> Option<Kind> {
     let kind: Kind = std::str::from_utf8(word).ok()?.parse().ok()?;
-    (kind != Kind::Combined).then_some(kind)
+    (!matches!(kind, Kind::Combined | Kind::Acl)).then_some(kind)
 }
 
 /// `$TIMESTAMP stamp [expires]`; times are UTC.

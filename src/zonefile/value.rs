@@ -56,7 +56,7 @@ pub fn short_address(octets: u32, count: u32) -> Ipv4Addr {
 }
 
 /// The rest of the line as a text, without blanks around it.
-fn text<'a>(scan: &Scan<'a>) -> EntryText<'a> {
+pub fn text<'a>(scan: &Scan<'a>) -> EntryText<'a> {
     let text = trim_end(scan.rest());
     if text.is_empty() { EntryText::Empty } else { EntryText::Own(text) }
 }

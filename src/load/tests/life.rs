@@ -141,7 +141,7 @@ fn the_thread_takes_commands_in_order() {
     let loader = Loader::new(Vec::new(), options.clone(), Arc::new(Registry::default()), status.clone(), publisher);
     let handle = loader.handle();
     let thread = std::thread::spawn(move || loader.run());
-    handle.send(Command::Replace { specs, options });
+    handle.send(Command::Replace { specs, acl: None, options });
     handle.send(Command::LookNow);
     handle.send(Command::Stop);
     thread.join().unwrap();

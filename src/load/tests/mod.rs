@@ -1,5 +1,6 @@
 //! Scenarios: what operators do to files, and what is served then. Time is injected, nothing sleeps.
 
+mod access;
 mod files;
 mod guards;
 mod life;
@@ -56,6 +57,8 @@ struct Bench {
     now: Moment,
     /// Modification time of the next file written, seconds since 1970.
     mtime_s: u64,
+    /// The access list for all zones in the settings.
+    acl: Option<Source>,
 }
 
 /// How the tests watch: without events of the system, which the tests give themselves.
@@ -80,6 +83,7 @@ impl Bench {
             reader,
             now: Moment { monotonic: Duration::from_secs(5), unix_s: (MTIME_S + 100) as f64 },
             mtime_s: MTIME_S,
+            acl: None,
         }
     }
 
@@ -115,7 +119,11 @@ impl Bench {
     /// What the settings would say.
     fn specs(&self, zones: &[ZoneText]) -> Vec<ZoneSpec> {
         let source = |name: &&str| {
-            let kind = if name.starts_with("names") { Kind::Dnset } else { Kind::Ip4Set };
+            let kind = match name {
+                _ if name.starts_with("names") => Kind::Dnset,
+                _ if name.ends_with("acl") => Kind::Acl,
+                _ => Kind::Ip4Set,
+            };
             Source { kind, files: vec![self.path(name)], options: ReadOptions::default() }
         };
         let spec = |zone: &ZoneText| ZoneSpec {
@@ -129,7 +137,7 @@ impl Bench {
 
     /// New settings.
     fn replace(&mut self, zones: &[ZoneText]) {
-        let command = Command::Replace { specs: self.specs(zones), options: options() };
+        let command = Command::Replace { specs: self.specs(zones), acl: self.acl.clone(), options: options() };
         self.loader.take_event(Event::Command(command), self.now);
         self.loader.step(self.now);
     }
@@ -203,7 +211,7 @@ impl Bench {
 struct ZoneText {
     /// Its name.
     name: &'static str,
-    /// Its files; those whose names begin with `names` are dnset, others ip4set.
+    /// Its files; those whose names begin with `names` are dnset, those that end with `acl` acl, others ip4set.
     files: &'static [&'static str],
     /// Its guards.
     guard: GuardOptions,

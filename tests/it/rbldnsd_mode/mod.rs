@@ -164,22 +164,31 @@ impl Running {
 
     /// How it ended by itself, and all it said, output and errors.
     fn end(mut self) -> (ExitStatus, String, String) {
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "it does not end: {}{}", self.out(), self.err());
-            std::thread::sleep(Duration::from_millis(5));
-        };
+        let status = self.wait_for_end(|_| std::thread::sleep(Duration::from_millis(5)));
         self.readers.drain(..).for_each(|reader| reader.join().unwrap());
         (status, self.out(), self.err())
     }
 
     /// Ask it to end, and wait until it has.
-    fn stop(self, signal: Signal) -> (ExitStatus, String, String) {
-        self.signal(signal);
+    fn stop(mut self, signal: Signal) -> (ExitStatus, String, String) {
+        self.wait_for_end(|running| {
+            // More than once: the real one misses a signal that comes just before it waits for a question.
+            running.signal(signal);
+            std::thread::sleep(Duration::from_millis(50));
+        });
         self.end()
+    }
+
+    /// Wait until it has ended, doing something meanwhile.
+    fn wait_for_end(&mut self, mut meanwhile: impl FnMut(&Self)) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it does not end: {}{}", self.out(), self.err());
+            meanwhile(self);
+        }
     }
 }
 

@@ -6,11 +6,11 @@ use super::Place;
 
 #[test]
 fn printed_settings_are_good_ones() {
-    let place = Place::new(&[("a", "127.0.0.2\n"), ("b", "test\n"), ("c", "127.0.0.2\n")]);
+    let place = Place::new(&[("a", "127.0.0.2\n"), ("b", "test\n"), ("c", "127.0.0.2\n"), ("d", "::/0 :pass\n")]);
     let dir = place.dir.path().display().to_string();
     let line = format!(
         "--print-config -n -e -C -a -v -c 5m -t 600:60:3600 -b BIND -b ::1/{} -w {dir} -l +log -u nobody \
-         BL.example:ip4set:a,c x.example:dnset:b bl.example:dnset:b",
+         BL.example:ip4set:a,c x.example:dnset:b bl.example:dnset:b :acl:d x.example:acl:d",
         place.dns.port()
     );
     let (status, out, err) = place.start("./rbldnsd", &line).end();
@@ -27,6 +27,8 @@ fn printed_settings_are_good_ones() {
         "ttl-max = 3600",
         &format!("  {{ type = \"ip4set\", files = [\"{dir}/a\", \"{dir}/c\"], mask-host-bits = true, gzip = false }},"),
         &format!("  {{ type = \"dnset\", files = [\"{dir}/b\"], mask-host-bits = true, gzip = false }},"),
+        &format!("files = [\"{dir}/d\"]"),
+        &format!("  {{ type = \"acl\", files = [\"{dir}/d\"], mask-host-bits = true, gzip = false }},"),
         "name = \"x.example\"",
         "# -l \"log\": under rbldnsd's command line only; metrics are at [http].",
     ] {

@@ -65,6 +65,18 @@ fn answers_are_rbldnsds() {
 }
 
 #[test]
+fn access_lists() {
+    let place = Place::new(&[("a", "1.2.3.4\n"), ("zone", "127/8 :refuse\n"), ("all", "127/8 :9:you are $\n")]);
+    let running = place.serve("-n -b BIND x.example:acl:zone x.example:ip4set:a y.example:ip4set:a :acl:all");
+    let client = Udp::new(place.dns);
+    assert_eq!(answers(&client, "4.3.2.1.x.example", A), (5, vec![]));
+    assert_eq!(answers(&client, "9.9.9.9.y.example", A), (0, vec!["A 127.0.0.9".to_owned()]));
+    assert_eq!(answers(&client, "9.9.9.9.y.example", TXT), (0, vec!["TXT \"you are 127.0.0.1\"".to_owned()]));
+    let (_, out, _) = running.stop(Signal::TERM);
+    assert!(out.contains("rbldnsd: acl:all: ") && out.contains("(1 socket(s), 2 zone(s))"), "{out}");
+}
+
+#[test]
 fn discretion_and_brevity() {
     for (options, version, authority) in
         [("", Some("TXT \"rbldnsd (dnsbld "), 1), ("-v -a", Some("TXT \"rbldnsd\""), 0), ("-vv -A", None, 1)]

@@ -36,6 +36,13 @@ const TABLE: &[(&str, &str)] = &[
     ("-n -b BIND x:ip4set:", "missing filenames for ip4set"),
     ("-n -b BIND .:ip4set:a", "missing domain name in `.:ip4set:a'"),
     ("-n -b BIND :ip4set:a", "missing domain name in `:ip4set:a'"),
+    ("-n -b BIND :acl:a x:ip4set:a :acl:b", "global acl specified more than once"),
+    ("-n -b BIND x:acl:a x:ip4set:a x:acl:b", "repeated ACL definition for zone `x'"),
+    ("-n -b BIND x:acl:a y:ip4set:a", "missing data for zone `x'"),
+    (
+        "-n -b BIND :acl:gone x:ip4set:a",
+        "file gone: unable to open file: No such file or directory\nrbldnsd: zone loading errors, aborting",
+    ),
     ("-n -b BIND -w /nonexistent x:ip4set:a", "unable to chdir to /nonexistent: No such file or directory"),
     ("-n -b BIND -r . x:ip4set:a", "unable to chroot to .: Operation not permitted"),
     ("-n -b BIND -u nosuch x:ip4set:a", "unknown user `nosuch'"),
