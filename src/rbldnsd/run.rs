@@ -67,7 +67,6 @@ pub fn run(options: &Options) -> ExitCode {
             }
         }
     };
-    text.take_log();
     sys::tune_allocator();
     match serve(options, handed, ready, &text) {
         Ok(()) => ExitCode::SUCCESS,
@@ -145,6 +144,8 @@ fn adopt(options: UdpOptions, socket: UdpSocket) -> Result<UdpServer, String> {
 /// Serve, once it is clear where the process runs.
 fn serve(options: &Options, handed: Handed, ready: Option<Ready>, text: &Text) -> Result<(), String> {
     let bound = Bound::bind(options, handed, text)?;
+    // Not before: that the system gives smaller buffers than we would like is no news to rbldnsd's users.
+    text.take_log();
     let notifier = Notifier::from_env();
     let null = process::null().map_err(|error| format!("/dev/null: {}", plain(&error)))?;
     if let Some(file) = &options.pid_file {
