@@ -405,12 +405,12 @@ impl Rows<'_> {
         for n in 0..buckets {
             index[n + 1] += index[n];
         }
-        let mut next = index.clone();
         let mut records = vec![0u8; index[buckets] as usize];
         let (mut below_depths, mut len, mut side_lens) = (0u128, 0, [0; 2]);
         for row in 0..self.starts.len() {
             let name = self.name(row);
-            let at = &mut next[bucket_of(row)];
+            // Where the bucket begins moves on to where it ends.
+            let at = &mut index[bucket_of(row)];
             let mut put = |octets: &[u8]| {
                 records[*at as usize..*at as usize + octets.len()].copy_from_slice(octets);
                 *at += octets.len() as u32;
@@ -434,6 +434,9 @@ impl Rows<'_> {
                 below_depths |= 1 << count_labels(name).min(127);
             }
         }
+        // So each beginning now stands one place too early.
+        index.copy_within(0..buckets, 1);
+        index[0] = 0;
         Names {
             index: index.into(),
             records: records.into(),

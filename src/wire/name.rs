@@ -88,6 +88,46 @@ impl FromStr for Name {
 
 /// Read master-file form into wire form; returns its length, the root label included.
 pub fn parse(text: &[u8], wire: &mut [u8; NAME_LEN_MAX]) -> Result<usize, NameError> {
+    match parse_plain(text, wire) {
+        Some(len) => Ok(len),
+        None => parse_any(text, wire),
+    }
+}
+
+/// The same for a name without escapes and empty labels, which nearly all are; `None` leaves it to [`parse_any`].
+fn parse_plain(text: &[u8], wire: &mut [u8; NAME_LEN_MAX]) -> Option<usize> {
+    if text.is_empty() || text.len() > NAME_LEN_MAX - 2 || memchr::memchr(b'\\', text).is_some() {
+        return None;
+    }
+    // The text moved by one octet is the wire form, but for the dots, which become the lengths of what follows them.
+    let end = text.len() + 1;
+    wire[1..end].copy_from_slice(text);
+    let mut len_at = 0;
+    for at in 1..end {
+        if wire[at] == b'.' {
+            let len = at - len_at - 1;
+            if len == 0 || len > LABEL_LEN_MAX {
+                return None;
+            }
+            wire[len_at] = len as u8;
+            len_at = at;
+        }
+    }
+    let len = end - len_at - 1;
+    if len > LABEL_LEN_MAX {
+        return None;
+    }
+    wire[len_at] = len as u8;
+    if len == 0 {
+        // A final dot: its place is the root's.
+        return Some(len_at + 1);
+    }
+    wire[end] = 0;
+    Some(end + 1)
+}
+
+/// The same for any name.
+fn parse_any(text: &[u8], wire: &mut [u8; NAME_LEN_MAX]) -> Result<usize, NameError> {
     let (mut at, mut len_at, mut i) = (1usize, 0usize, 0usize);
     while i < text.len() {
         let mut octet = text[i];

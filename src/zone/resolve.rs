@@ -79,6 +79,23 @@ fn octet(label: &[u8]) -> Option<u32> {
     (value <= 255).then_some(value)
 }
 
+/// The first 32 labels as nibbles of an IPv6 address, the first one the lowest.
+#[inline]
+fn nibbles(name: &QueryName) -> Option<u128> {
+    let labels = name.octets().first_chunk::<64>()?;
+    let (mut address, mut wrong) = (0u128, 0u8);
+    for (n, label) in labels.as_chunks::<2>().0.iter().enumerate() {
+        // One character a label; names are in lower case here.
+        let [len, character] = *label;
+        let letter = character.wrapping_sub(b'a');
+        let (nibble, is_digit) = (character.wrapping_sub(b'0'), character.is_ascii_digit());
+        let value = if is_digit { nibble } else { letter.wrapping_add(10) };
+        wrong |= (len ^ 1) | u8::from(!is_digit && letter > 5);
+        address |= u128::from(value & 15) << (4 * n);
+    }
+    (wrong == 0).then_some(address)
+}
+
 /// The first four labels as octets of an IPv4 address, the first one the lowest.
 #[inline]
 fn four_octets(name: &QueryName) -> Option<u32> {
@@ -111,6 +128,11 @@ pub(crate) fn address(name: &QueryName, count: usize) -> Address {
         // Each label is one digit when the length octets between them are all 1.
         let [a, b, c, d] = address.to_be_bytes().map(u16::from);
         return Address::Ip4(address, (name.start(4) == 8).then_some(a << 12 | b << 8 | c << 4 | d));
+    }
+    if count == 32
+        && let Some(address) = nibbles(name)
+    {
+        return Address::Ip6(address);
     }
     if count == 0 || count > 32 {
         return Address::No;
