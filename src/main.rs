@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Query { subject, zone, config, json } => {
             app::query(&subject, zone.as_deref(), &config, json, &mut out)
         }
+        Command::Export { config, zone, to } => app::export(&config, &zone, to, &mut out),
         Command::Man { command } => app::man(command.as_deref(), &mut out),
         Command::Completions { shell } => app::completions(shell, &mut out),
     };

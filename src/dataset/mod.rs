@@ -6,6 +6,7 @@
 //! | [`builder`] | entries on their way to a dataset |
 //! | [`values`], [`template`] | what is answered, each thing kept once; its templates |
 //! | [`hosts`], [`ranges`], [`ranges4`] | addresses to value ids: 16-bit strides, disjoint ranges |
+//! | [`layers`] | what is listed, in order |
 //! | [`ip4`], [`ip6`] | the address datasets, made of those |
 //! | [`names`], [`records`] | names to value ids; `generic` |
 //! | [`keys`], [`mod@column`] | sorted keys with an index; numbers in the narrowest width |
@@ -17,6 +18,7 @@ pub mod hosts;
 pub mod ip4;
 pub mod ip6;
 pub mod keys;
+pub mod layers;
 pub mod names;
 pub mod ranges;
 pub mod ranges4;
@@ -36,6 +38,7 @@ pub use entry::{Entry, EntryText, EntryValue, Key, Scope};
 use crate::wire::name::Name;
 use ip4::{Ip4Set, Ip4Trie};
 use ip6::{Ip6Trie, Ip6Tset};
+use layers::Layers;
 use names::Names;
 use records::Records;
 use template::Template;
@@ -282,6 +285,24 @@ impl Dataset {
             Data::Ip6Trie(trie) => trie.get(address),
             Data::Ip6Tset(set) => set.contains(address).then_some(values::FIRST),
             _ => None,
+        }
+    }
+
+    /// What an IPv4 dataset lists, as disjoint ranges, ascending; nothing for other types.
+    pub(crate) fn ranges4(&self) -> Layers<'_, u32> {
+        match &self.data {
+            Data::Ip4Set(set) => set.ranges(),
+            Data::Ip4Trie(trie) => trie.ranges(),
+            _ => Layers::new(Vec::new()),
+        }
+    }
+
+    /// What an IPv6 dataset lists, likewise.
+    pub(crate) fn ranges6(&self) -> Layers<'_, u128> {
+        match &self.data {
+            Data::Ip6Trie(trie) => trie.ranges(),
+            Data::Ip6Tset(set) => set.ranges(),
+            _ => Layers::new(Vec::new()),
         }
     }
 

@@ -8,6 +8,7 @@
 //! Names are labels in wire form without the root, lower case. An empty non-terminal, which has no data but
 //! names below it (RFC 8020), is a record of its own.
 
+use std::cmp::Ordering;
 use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::HashTable;
@@ -15,6 +16,7 @@ use hashbrown::HashTable;
 use super::column::Column;
 use super::entry::Scope;
 use super::values::EXCLUDED;
+use crate::wire::name::LABELS_MAX;
 
 /// Names for each bucket: fewer cost more index, more cost longer searches.
 const NAMES_PER_BUCKET: usize = 4;
@@ -47,6 +49,14 @@ pub struct Names {
     seed: foldhash::fast::RandomState,
 }
 
+/// A record's place.
+struct Record {
+    /// Its flags.
+    flags: u8,
+    /// Where its labels stand.
+    labels: std::ops::Range<usize>,
+}
+
 /// What a table says of one name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hit {
@@ -71,18 +81,47 @@ impl Names {
         let mut at = self.index[bucket] as usize;
         let end = self.index[bucket + 1] as usize;
         while at < end {
-            let (len, flags) = (usize::from(self.records[at]), self.records[at + 1]);
-            let ids = at + 2;
-            let labels = ids + usize::from(self.id_len) * usize::from((flags & EXACT) + (flags & BELOW) / BELOW);
-            if len == name.len() && self.records[labels..labels + len] == *name {
-                let exact = (flags & EXACT != 0).then(|| self.id(ids));
-                let below_at = ids + if exact.is_some() { usize::from(self.id_len) } else { 0 };
-                let below = (flags & BELOW != 0).then(|| self.id(below_at));
-                return Some(Hit { exact, below, parent: flags & PARENT != 0 });
+            let record = self.record(at);
+            if record.labels.len() == name.len() && self.records[record.labels.clone()] == *name {
+                return Some(self.hit(record.flags, at));
             }
-            at = labels + len;
+            at = record.labels.end;
         }
         None
+    }
+
+    /// The record at a place.
+    #[inline]
+    fn record(&self, at: usize) -> Record {
+        let (len, flags) = (usize::from(self.records[at]), self.records[at + 1]);
+        let labels = at + 2 + usize::from(self.id_len) * usize::from((flags & EXACT) + (flags & BELOW) / BELOW);
+        Record { flags, labels: labels..labels + len }
+    }
+
+    /// What the record at a place says.
+    fn hit(&self, flags: u8, at: usize) -> Hit {
+        let ids = at + 2;
+        let exact = (flags & EXACT != 0).then(|| self.id(ids));
+        let below_at = ids + if exact.is_some() { usize::from(self.id_len) } else { 0 };
+        let below = (flags & BELOW != 0).then(|| self.id(below_at));
+        Hit { exact, below, parent: flags & PARENT != 0 }
+    }
+
+    /// All names with what is known of them, in canonical order (RFC 4034 section 6.1): a name, then those below it.
+    /// Takes four octets a name.
+    pub fn canonical(&self) -> impl Iterator<Item = (&[u8], Hit)> {
+        let mut order: Vec<u32> = Vec::new();
+        let mut at = 0;
+        while at < self.records.len() {
+            order.push(at as u32);
+            at = self.record(at).labels.end;
+        }
+        let name = |at: u32| &self.records[self.record(at as usize).labels];
+        order.sort_unstable_by(|&a, &b| canonical_order(name(a), name(b)));
+        order.into_iter().map(move |at| {
+            let record = self.record(at as usize);
+            (&self.records[record.labels], self.hit(record.flags, at as usize))
+        })
     }
 
     /// An id in the records.
@@ -101,6 +140,11 @@ impl Names {
     #[inline]
     pub fn has_below(&self, labels: usize) -> bool {
         labels < 128 && self.below_depths >> labels & 1 == 1
+    }
+
+    /// Whether any name has an id for the names below it.
+    pub fn has_wildcards(&self) -> bool {
+        self.below_depths != 0
     }
 
     /// Names that have an id.
@@ -133,6 +177,26 @@ pub(crate) fn count_labels(mut name: &[u8]) -> usize {
         count += 1;
     }
     count
+}
+
+/// Where each label of a name begins, the last label first.
+fn label_starts(name: &[u8]) -> impl Iterator<Item = usize> {
+    let mut starts = [0u8; LABELS_MAX];
+    let (mut count, mut at) = (0, 0);
+    while let (Some(&len), Some(start)) = (name.get(at), starts.get_mut(count)) {
+        *start = at as u8;
+        (count, at) = (count + 1, at + usize::from(len) + 1);
+    }
+    (0..count).rev().map(move |n| starts[n].into())
+}
+
+/// The order of two lower-case names: label by label from the end, the shorter name first (RFC 4034 section 6.1).
+pub(crate) fn canonical_order(a: &[u8], b: &[u8]) -> Ordering {
+    /// The labels of a name, the last one first.
+    fn labels(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+        label_starts(name).map(|at| name.get(at + 1..at + 1 + usize::from(name[at])).unwrap_or_default())
+    }
+    labels(a).cmp(labels(b))
 }
 
 /// The table is full: about 4 GiB of names.
@@ -401,6 +465,10 @@ mod tests {
             assert_eq!(names.get(&labels(name)), expected, "{name}");
         }
         assert!(names.has_below(2) && !names.has_below(1));
+        let order: Vec<Vec<u8>> = names.canonical().map(|(name, _)| name.to_vec()).collect();
+        let expected = ["com", "a.com", "b.com", "net", "c.net", "gone.org", "x.y.z"];
+        assert_eq!(order, expected.map(labels));
+        assert!(names.canonical().all(|(name, hit)| names.get(name) == Some(hit)));
         assert_eq!(names.len(), 5);
     }
 
