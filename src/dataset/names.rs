@@ -107,15 +107,24 @@ impl Names {
         Hit { exact, below, parent: flags & PARENT != 0 }
     }
 
+    /// Where each record begins.
+    fn places(&self) -> impl Iterator<Item = usize> {
+        let first = (!self.records.is_empty()).then_some(0);
+        std::iter::successors(first, |&at| Some(self.record(at).labels.end).filter(|&end| end < self.records.len()))
+    }
+
+    /// Whether there is more than exclusions.
+    pub fn lists_any(&self) -> bool {
+        self.places().any(|at| {
+            let hit = self.hit(self.record(at).flags, at);
+            [hit.exact, hit.below].into_iter().flatten().any(|id| id != EXCLUDED)
+        })
+    }
+
     /// All names with what is known of them, in canonical order (RFC 4034 section 6.1): a name, then those below it.
     /// Takes four octets a name.
     pub fn canonical(&self) -> impl Iterator<Item = (&[u8], Hit)> {
-        let mut order: Vec<u32> = Vec::new();
-        let mut at = 0;
-        while at < self.records.len() {
-            order.push(at as u32);
-            at = self.record(at).labels.end;
-        }
+        let mut order: Vec<u32> = self.places().map(|at| at as u32).collect();
         let name = |at: u32| &self.records[self.record(at as usize).labels];
         order.sort_unstable_by(|&a, &b| canonical_order(name(a), name(b)));
         order.into_iter().map(move |at| {

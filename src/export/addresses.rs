@@ -113,8 +113,8 @@ enum Meaning<'z> {
     Values(&'z Dataset),
     /// Entries of this list, counted from 1.
     Fixed(&'z [Fixed<'z>]),
-    /// Nothing.
-    Mark,
+    /// Nothing but that names exist; how many labels each has, counted from 1.
+    Marks(&'z [u32]),
 }
 
 impl Mounted<'_> {
@@ -132,7 +132,11 @@ impl Mounted<'_> {
         let addresses = self.addresses.iter().filter(|dataset| stream(dataset, shape).is_some());
         let numeric = self.numeric.of(shape);
         let fixed = numeric.values.iter().map(|_| Meaning::Fixed(&numeric.fixed));
-        addresses.map(|dataset| Meaning::Values(dataset)).chain(fixed).chain([Meaning::Mark]).collect()
+        addresses
+            .map(|dataset| Meaning::Values(dataset))
+            .chain(fixed)
+            .chain([Meaning::Marks(&numeric.mark_depths)])
+            .collect()
     }
 
     /// Write the names of both families; says whether there were any. `zone_octets` is what the origin takes in wire
@@ -248,7 +252,9 @@ impl Tree<'_, '_> {
         let mut parts: Vec<(u128, Vec<Member>)> = Vec::new();
         for part in 0..1u128 << self.shape.bits() {
             let part = at | part << self.shape.bits_behind(depth + 1);
-            if let Some(members) = self.block(part, depth + 1)? {
+            if let Some(mut members) = self.block(part, depth + 1)? {
+                // Names of this block and of wider ones do not stand in the way of its wildcard.
+                members.retain(|&member| self.mark_depth(member).is_none_or(|mark| mark > depth));
                 parts.push((part, members));
             }
         }
@@ -262,11 +268,19 @@ impl Tree<'_, '_> {
         Ok(None)
     }
 
+    /// How many labels the name has that a member marks, if it does.
+    fn mark_depth(&self, (source, id): Member) -> Option<u32> {
+        match self.meanings[source as usize] {
+            Meaning::Marks(depths) => Some(depths.get((id as usize).wrapping_sub(1)).copied().unwrap_or(0)),
+            _ => None,
+        }
+    }
+
     /// What most parts have, if that is worth a wildcard. A part that must be named can not lend its members to it.
     fn most_common(&self, parts: &[(u128, Vec<Member>)]) -> Option<Vec<Member>> {
         let mut counts: Vec<(usize, &[Member])> = Vec::new();
         for (_, members) in parts {
-            if members.iter().any(|&(source, _)| !matches!(self.meanings[source as usize], Meaning::Values(_))) {
+            if members.iter().any(|&member| self.mark_depth(member).is_some()) {
                 continue;
             }
             match counts.iter_mut().find(|(_, known)| known == members) {
@@ -314,7 +328,7 @@ impl Tree<'_, '_> {
                         fixed.visit(|found| self.records.add(self.zone, found));
                     }
                 }
-                Meaning::Mark => {}
+                Meaning::Marks(_) => {}
             }
         }
         self.any = true;

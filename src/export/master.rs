@@ -8,8 +8,8 @@ use super::file::{File, push_absolute, push_name};
 use super::names::{self, Section};
 use super::numeric::Numeric;
 use super::records::RecordSets;
-use crate::dataset::Dataset;
 use crate::dataset::records::RecordType;
+use crate::dataset::{Data, Dataset};
 use crate::wire::name::{Name, QueryName};
 use crate::zone::Zone;
 
@@ -31,12 +31,15 @@ pub fn master_file(zone: &Zone, out: &mut dyn Write) -> io::Result<()> {
         let (addresses, names): (Vec<&Dataset>, Vec<&Dataset>) =
             datasets.iter().partition(|dataset| dataset.kind().has_addresses());
         let has_addresses = !addresses.is_empty();
-        let mut written = false;
+        let mut written = names.iter().any(|dataset| match dataset.data() {
+            Data::Dnset(names) => names.lists_any(),
+            _ => dataset.entries() > 0,
+        });
         if has_addresses {
             let labels = [mount, zone.settings.name.labels()].concat();
             file.origin(&labels)?;
             let mounted = Mounted { addresses, numeric: Numeric::new(&names) };
-            written = mounted.write(zone, labels.len() + 1, &mut file)?;
+            written |= mounted.write(zone, labels.len() + 1, &mut file)?;
         }
         known.push(Section { mount: mount.clone(), names, has_addresses, written });
     }

@@ -28,7 +28,7 @@ pub struct Section<'z> {
     pub names: Vec<&'z Dataset>,
     /// It has address datasets, and whole addresses among its names were written with those.
     pub has_addresses: bool,
-    /// Something below its name was written already.
+    /// Something at or below its name is written in any case.
     pub written: bool,
 }
 

@@ -42,8 +42,11 @@ impl<'z> Fixed<'z> {
 pub struct Scale<'z> {
     /// Addresses that names list, ascending, dataset by dataset; ids count the entries of `fixed` from 1.
     pub values: Vec<Vec<Range<u128>>>,
-    /// Places that a wildcard must not be laid over, ascending; each has an id of its own.
+    /// Blocks whose name exists, so that no wildcard of a wider one reaches into them, ascending; each has an id of its
+    /// own.
     pub marks: Vec<Range<u128>>,
+    /// How many labels the name of each has, by id less 1.
+    pub mark_depths: Vec<u32>,
     /// What the names say.
     pub fixed: Vec<Fixed<'z>>,
 }
@@ -131,7 +134,8 @@ impl<'z> Scale<'z> {
                 let alone = count_labels(labels) == depth as usize;
                 let len = (128 - shape.bits_behind(depth)) as u8;
                 if !(whole && alone) {
-                    marks.push(Prefix { first, id: marks.len() as u32 + 1, len });
+                    scale.mark_depths.push(depth);
+                    marks.push(Prefix { first, id: scale.mark_depths.len() as u32, len });
                 }
                 let value = match (alone, whole) {
                     (true, true) => exact,

@@ -219,8 +219,8 @@ impl Dice {
                 _ => format!("{d}.{c}.{b}.{a}"),
             };
         }
-        let depth = 1 + self.below(4);
-        (0..depth).map(|_| self.of(&["g", "h", "com", "q-q"])).collect::<Vec<_>>().join(".")
+        let depth = 1 + self.below(3);
+        (0..depth).map(|_| self.of(&["g", "h", "com", "g"])).collect::<Vec<_>>().join(".")
     }
 
     /// A zone file of a type.
@@ -471,4 +471,109 @@ fn files_of_random_zones_answer_as_we_do() {
         listed += compare(&mut dice, &[(Kind::Combined, sections)], &["", ".m", ".g", ".h.g", ".com", ".h.com"]);
     }
     assert!(listed > 300 * seeds as usize, "only {listed} answers had records");
+}
+
+/// The file of a zone without its head, `owner value` a line; IPv6 names of IPv4 entries left out.
+fn lines(files: &[(Kind, &str)]) -> Vec<String> {
+    let files: Vec<(Kind, String)> = files.iter().map(|(kind, text)| (*kind, (*text).to_owned())).collect();
+    let mut out = Vec::new();
+    master_file(&zone(&files), &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    let labels_max = if files.iter().any(|(kind, _)| *kind == Kind::Ip6Trie) { 32 } else { 6 };
+    let labels = |line: &str| line.split('\t').next().unwrap().split('.').count();
+    let data = text.lines().filter(|line| !line.starts_with(['@', ';', '$']) && labels(line) <= labels_max);
+    data.map(|line| line.replace("\t127.0.0.", " ").replace('\t', " ")).collect()
+}
+
+#[test]
+fn wildcards_stop_where_names_exist() {
+    let check = |files: &[(Kind, &str)], expected: &[&str]| {
+        let (mut got, mut expected) = (lines(files), expected.to_vec());
+        got.sort();
+        expected.sort();
+        assert_eq!(got, expected, "{files:?}");
+    };
+    check(&[(Kind::Ip4Set, "192.0.2.0/24\n127.0.0.2\n")], &["2.0.0.127 A 2", "*.2.0.192 A 2"]);
+    // Something else in a block: the part around it has a wildcard of its own.
+    check(
+        &[(Kind::Ip4Trie, "10.0.0.0/16\n10.0.1.7 :3:\n10.0.200.0/24 :4:\n")],
+        &["*.1.0.10 A 2", "7.1.0.10 A 3", "*.0.10 A 2", "*.200.0.10 A 4"],
+    );
+    // What is not listed leaves no wildcard above it.
+    let mut around: Vec<String> = (0..256).filter(|n| *n != 7).map(|n| format!("{n}.2.0.192 A 2")).collect();
+    assert_eq!(lines(&[(Kind::Ip4Trie, "192.0.2.0/24\n!192.0.2.7\n")]), around);
+    // 200x::/12 lies below 2.0.0: hosts.
+    around = (0..256).map(|n| format!("{n}.0.0.2 A 2")).collect();
+    assert_eq!(lines(&[(Kind::Ip4Trie, "2.0.0.0/24\n")]), around);
+    check(
+        &[(Kind::Ip6Trie, "2001:db8::/31\n2001:db8:4000::/34 :3:\n")],
+        &["*.4.8.b.d.0.1.0.0.2 A 3", "*.5.8.b.d.0.1.0.0.2 A 3", "*.6.8.b.d.0.1.0.0.2 A 3", "*.7.8.b.d.0.1.0.0.2 A 3"]
+            .into_iter()
+            .chain(["*.8.b.d.0.1.0.0.2 A 2", "*.9.b.d.0.1.0.0.2 A 2"])
+            .collect::<Vec<_>>(),
+    );
+    // Names that exist within a block for another reason.
+    check(
+        &[(Kind::Ip4Trie, "10.20.0.0/16\n"), (Kind::Generic, "x.5.3.20.10 A 127.0.0.9\n4.20.10 A 127.0.0.8\n")],
+        &["5.3.20.10 A 2", "*.3.20.10 A 2", "*.4.20.10 A 2", "*.20.10 A 2", "x.5.3.20.10 A 9", "4.20.10 A 8"],
+    );
+    // One name out of a list of addresses and a list of names.
+    check(
+        &[(Kind::Ip4Set, "127.0.0.2\n"), (Kind::Dnset, "2.0.0.127 :3:\n2.0.0.128 :3:\n")],
+        &["2.0.0.127 A 2", " A 3", "2.0.0.128 A 3"],
+    );
+    check(
+        &[(Kind::Dnset, ".w\na.b.w :3:\n!not.w\n!.none.w\n!x.y\n")],
+        &["w A 2", "*.w A 2", "b.w A 2", "*.b.w A 2", "a.b.w A 3", "*.a.b.w A 2"]
+            .into_iter()
+            .chain(["none.w HINFO \"excluded\" \"\"", "*.not.w A 2"])
+            .collect::<Vec<_>>(),
+    );
+    check(
+        &[(Kind::Combined, "$DATASET dnset @\n.w\n$DATASET ip4set a.w b\n$DATASET generic c\nx A 127.0.0.7\n")],
+        &["b HINFO \"empty\" \"\"", "x.c A 7", "w A 2", "*.w A 2", "a.w HINFO \"empty\" \"\""],
+    );
+    check(&[(Kind::Dnset, "\\042.lit\na.\\042.lit\nfine\n")], &["fine A 2"]);
+}
+
+#[test]
+fn what_stands_at_the_apex() {
+    let text = |settings: fn(&mut ZoneSettings), file: &str| {
+        let mut zone = zone(&[(Kind::Generic, file.to_owned())]);
+        let mut changed = zone.settings.clone();
+        settings(&mut changed);
+        zone = Zone::build(changed, 0, 1_700_000_000, ZoneState::Ready, zone.datasets);
+        let mut out = Vec::new();
+        master_file(&zone, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        text.lines().filter(|line| !line.starts_with(';')).map(|line| line.to_owned() + "\n").collect::<String>()
+    };
+    assert_eq!(
+        text(|_| (), "@ MX 10 mx.z.test\n"),
+        "$TTL 300\n$ORIGIN z.test.\n\
+         @\tSOA\tz.test. hostmaster.z.test. 1700000000 3600 600 604800 60\n@\tNS\tz.test.\n\
+         @\tMX\t10 mx.z.test.\n@\tAAAA\t100::\n"
+    );
+    assert_eq!(
+        text(
+            |_| (),
+            "$SOA 1h n.z.test h\\.m.example 5 1 2 3 4\n$NS 60 n.z.test other.example\n$TTL 60\nn A 192.0.2.1\n"
+        ),
+        "$TTL 60\n$ORIGIN z.test.\n@\t3600\tSOA\tn.z.test. h\\.m.example. 5 1 2 3 4\n\
+         @\tNS\tn.z.test.\n@\tNS\tother.example.\nn\tA\t192.0.2.1\n"
+    );
+    assert_eq!(
+        text(
+            |settings| {
+                settings.retired = Some("gone \"for good\"".to_owned());
+                settings.ns = vec!["ns.example".parse().unwrap()];
+            },
+            "@ A 192.0.2.1\n"
+        ),
+        "$TTL 300\n$ORIGIN z.test.\n\
+         @\t86400\tSOA\tns.example. hostmaster.z.test. 1700000000 3600 600 604800 86400\n\
+         @\t86400\tNS\tns.example.\n@\tTXT\t\"gone \\\"for good\\\"\"\n"
+    );
+    let rbldnsd = text(|settings| settings.make_apex = false, "www A 192.0.2.1\n");
+    assert_eq!(rbldnsd, "$TTL 300\n$ORIGIN z.test.\nwww\tA\t192.0.2.1\n");
 }
