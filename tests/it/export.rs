@@ -173,7 +173,7 @@ impl Other {
             let reply = Udp::new(dns).try_exchange(&query(zone, SOA).wire(), Duration::from_millis(100));
             reply.is_some_and(|reply| reply.aa() && reply.answer.len() == 1)
         };
-        while !ZONES.iter().all(|zone| ready(&zone)) {
+        while !ZONES.iter().all(ready) {
             let log = || std::fs::read_to_string(own.join("log")).unwrap();
             assert!(other.child.try_wait().unwrap().is_none(), "{name} ended: {}", log());
             assert!(Instant::now() < deadline, "{name} does not answer for all zones: {}", log());
