@@ -156,7 +156,9 @@ fn lines_are_rbldnsds_to_the_octet() {
         assert_eq!(without_start(&ours[0]).len(), without_start(&real[0]).len(), "query log, {options}");
         assert_eq!(own_statistics(&ours[1]), own_statistics(&real[1]), "statistics, {options}");
         assert_eq!(spoken(&ours[2]), spoken(&real[2]), "output, {options}");
-        assert_eq!(ours[3], real[3], "errors, {options}");
+        // The real one has no TCP, whose port another test may have taken meanwhile.
+        let errors: Vec<&String> = ours[3].iter().filter(|line| !line.contains(" is in use for TCP ")).collect();
+        assert_eq!(errors, real[3].iter().collect::<Vec<_>>(), "errors, {options}");
     }
 }
 
