@@ -517,6 +517,10 @@ fn wildcards_stop_where_names_exist() {
         &[(Kind::Ip4Trie, "10.20.0.0/16\n"), (Kind::Generic, "x.5.3.20.10 A 127.0.0.9\n4.20.10 A 127.0.0.8\n")],
         &["5.3.20.10 A 2", "*.3.20.10 A 2", "*.4.20.10 A 2", "*.20.10 A 2", "x.5.3.20.10 A 9", "4.20.10 A 8"],
     );
+    check(
+        &[(Kind::Ip4Trie, "10.20.3.0/24\n"), (Kind::Dnset, "*.5.3.20.10 :3:\n")],
+        &["5.3.20.10 A 2", "*.3.20.10 A 2", "*.5.3.20.10 A 3"],
+    );
     // One name out of a list of addresses and a list of names.
     check(
         &[(Kind::Ip4Set, "127.0.0.2\n"), (Kind::Dnset, "2.0.0.127 :3:\n2.0.0.128 :3:\n")],
