@@ -6,6 +6,7 @@
 
 mod cli;
 mod conformance;
+mod differential;
 mod duties;
 mod edns;
 mod garbage;

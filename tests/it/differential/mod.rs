@@ -1,0 +1,416 @@
+//! Ours against the real rbldnsd: random zone files, random questions, every answer compared.
+//!
+//! `generate` makes set-ups of zones and questions near what their lines say, out of `lines`, `keys`, `values` and
+//! `specials`; `ask` asks both, rbldnsd over a socket and ours as a function in this process; `oracle` holds what may
+//! differ. Whatever else differs fails, with the seed and the zone's lines as few as still show it.
+//!
+//! The usual run has a fixed seed. By hand, for longer and with others:
+//!
+//! ```text
+//! DNSBLD_DIFF_SEED=77 DNSBLD_DIFF_COMPARISONS=10000000 cargo test --release --test it differential -- --nocapture
+//! ```
+
+mod ask;
+mod dice;
+mod generate;
+mod keys;
+mod lines;
+mod oracle;
+mod specials;
+mod values;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use dnsbld::dataset::Kind;
+use dnsbld::serve::answer::Transport;
+
+use crate::rbldnsd::Rbldnsd;
+use crate::skip;
+use ask::{Answer, Ours, ask_all, put, query};
+use dice::Dice;
+use generate::{FileText, Labels, Question, SetUp};
+use oracle::{Class, Facts, Hits, Theirs, expected, faults, for_rbldnsd, is_ip4, is_ip6, lower, without_ip4};
+
+/// Comparisons of the usual run.
+const COMPARISONS: u64 = 200_000;
+/// Its seed.
+const SEED: u64 = 1;
+/// Questions about each zone.
+const QUESTIONS: usize = 400;
+/// Threads: each has an rbldnsd of its own.
+const THREADS: usize = 2;
+/// Unexplained differences after which a run ends.
+const FAILURES_MAX: usize = 12;
+/// The type that stands in for those that rbldnsd does not know: AAAA.
+const ORDINARY: u16 = 28;
+
+/// A question whose answers differ, and how.
+struct Difference {
+    /// The question.
+    question: Question,
+    /// What is wrong.
+    what: String,
+    /// rbldnsd's answer.
+    theirs: Answer,
+    /// What ours should be.
+    expected: Answer,
+    /// What it is.
+    ours: Answer,
+    /// Classes that apply.
+    classes: Vec<Class>,
+}
+
+/// What a run has found.
+#[derive(Default)]
+struct Found {
+    /// Answers compared.
+    compared: u64,
+    /// Zone files loaded.
+    files: u64,
+    /// Classes met.
+    hits: Hits,
+    /// What is unexplained.
+    differences: Vec<Difference>,
+}
+
+/// Whether a zone mixes IPv4 datasets with IPv6 ones.
+fn is_mixed(mounts: &BTreeMap<Labels, Vec<Kind>>) -> bool {
+    let has = |wanted: fn(Kind) -> bool| mounts.values().flatten().any(|&kind| wanted(kind));
+    has(is_ip4) && has(is_ip6)
+}
+
+/// Types by mount of a zone.
+fn mounts(set_up: &SetUp, zone: usize) -> BTreeMap<Labels, Vec<Kind>> {
+    let mut mounts: BTreeMap<Labels, Vec<Kind>> = BTreeMap::new();
+    for source in set_up.zones[zone].sources.iter().map(|&source| &set_up.sources[source]) {
+        if source.kind != Kind::Combined {
+            mounts.entry(Labels::new()).or_default().push(source.kind);
+            continue;
+        }
+        for line in source.files.iter().flat_map(|&file| &set_up.files[file].lines) {
+            let start = line.iter().position(|octet| *octet != b' ' && *octet != b'\t').unwrap_or(0);
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if let Some((Some(kind), names)) = oracle::section(&line[start.min(line.len())..]) {
+                names.into_iter().for_each(|name| mounts.entry(name).or_default().push(kind));
+            }
+        }
+    }
+    mounts
+}
+
+/// The name of the zone that holds another one's datasets without the IPv4 ones.
+fn twin(zone: usize) -> String {
+    format!("only6-{zone}.twin")
+}
+
+/// Whether labels ask for an IPv4-mapped address somewhere.
+fn is_mapped(name: &Labels) -> bool {
+    let top: Vec<u8> = name.iter().take(32).rev().flatten().map(u8::to_ascii_lowercase).collect();
+    top.len() == 32 && top.starts_with(b"00000000000000000000ffff")
+}
+
+/// Ask both servers of a set-up these questions; nothing when rbldnsd is not installed.
+fn compare(set_up: &SetUp, questions: &[Question]) -> Option<Found> {
+    let mut found = Found { files: set_up.files.len() as u64, ..Found::default() };
+    let dir = tempfile::tempdir().unwrap();
+    let all_mounts: Vec<_> = (0..set_up.zones.len()).map(|zone| mounts(set_up, zone)).collect();
+    let (specs, options) = command_line(set_up, &all_mounts, dir.path(), &mut found.hits);
+    let rbldnsd = Rbldnsd::start(dir.path(), &options, &specs)?;
+    let mut queries = Vec::new();
+    let mut asked = Vec::new();
+    let mut push = |name: &Labels, qtype, edns| {
+        queries.push(query(name, qtype, edns));
+        queries.len() - 1
+    };
+    for question in questions {
+        let own = labels(&set_up.zones[question.zone].name);
+        let itself = push(&question.name, question.qtype, question.edns);
+        let ordinary = (question.qtype > 255).then(|| push(&question.name, ORDINARY, question.edns));
+        let only6 = (is_mixed(&all_mounts[question.zone]) && is_mapped(&question.name)).then(|| {
+            let below = question.name.len() - own.len();
+            let qtype = if question.qtype > 255 { ORDINARY } else { question.qtype };
+            push(&[question.name[..below].to_vec(), labels(&twin(question.zone))].concat(), qtype, question.edns)
+        });
+        asked.push((itself, ordinary, only6));
+    }
+    let answers = ask_all(rbldnsd.dns, &queries);
+    drop(rbldnsd);
+    let ours = Ours::load(set_up, &dir.path().join("ours"));
+    let facts = facts(set_up, all_mounts, questions, &asked.iter().map(|at| &answers[at.0]).collect::<Vec<_>>());
+    for (question, (itself, ordinary, only6)) in questions.iter().zip(asked) {
+        let theirs = Theirs {
+            answer: &answers[itself],
+            ordinary: ordinary.map(|at| &answers[at]),
+            only6: only6.map(|at| &answers[at]),
+        };
+        let (expected, mut classes) = expected(question, &theirs, &facts[question.zone]);
+        let wire = query(&question.name, question.qtype, question.edns);
+        let seen = ours.ask(&wire, Transport::Udp);
+        let whole = || ours.ask(&wire, Transport::Tcp);
+        found.compared += 1;
+        match faults(&expected, &seen, whole, usize::from(question.edns.unwrap_or(512))) {
+            Ok(more) => {
+                classes.extend(more);
+                classes.iter().for_each(|class| *found.hits.entry(*class).or_default() += 1);
+            }
+            Err(what) => found.differences.push(Difference {
+                question: question.clone(),
+                what,
+                theirs: theirs.answer.clone(),
+                expected,
+                ours: seen,
+                classes,
+            }),
+        }
+    }
+    Some(found)
+}
+
+/// Write rbldnsd's files; its datasets and options.
+fn command_line(
+    set_up: &SetUp,
+    all_mounts: &[BTreeMap<Labels, Vec<Kind>>],
+    dir: &std::path::Path,
+    hits: &mut Hits,
+) -> (Vec<String>, String) {
+    std::fs::create_dir(dir.join("ours")).unwrap();
+    let mut specs: Vec<Vec<String>> = vec![Vec::new(); 2];
+    for (n, source) in set_up.sources.iter().enumerate() {
+        let mut names = vec![Vec::new(); 2];
+        for (m, &file) in source.files.iter().enumerate() {
+            let file: &FileText = &set_up.files[file];
+            let content = for_rbldnsd(source.kind, file, hits);
+            for (twin, content) in [content.clone(), without_ip4(source.kind, &content)].into_iter().enumerate() {
+                let name = format!("{}{n}.{m}", ["source", "twin"][twin]);
+                put(&dir.join(&name), &content, file);
+                names[twin].push(name);
+            }
+        }
+        for (twin, names) in names.into_iter().enumerate() {
+            specs[twin].push(format!("{}:{}", source.kind, names.join(",")));
+        }
+    }
+    let mut all = Vec::new();
+    for (number, zone) in set_up.zones.iter().enumerate() {
+        for &source in &zone.sources {
+            all.push(format!("{}:{}", zone.spelt, specs[0][source]));
+            if is_mixed(&all_mounts[number]) && !is_ip4(set_up.sources[source].kind) {
+                all.push(format!("{}:{}", twin(number), specs[1][source]));
+            }
+        }
+    }
+    let (ttl, ttl_min, ttl_max) = set_up.options.ttl;
+    let mut options = if set_up.options.full { String::new() } else { "-a".into() };
+    if set_up.options.mask_host_bits {
+        options += " -e";
+    }
+    if ttl_max < u32::MAX {
+        write!(options, " -t {ttl}:{ttl_min}:{ttl_max}").unwrap();
+    }
+    (all, options)
+}
+
+/// A name's labels.
+fn labels(name: &str) -> Labels {
+    name.split('.').map(|label| label.as_bytes().to_vec()).collect()
+}
+
+/// What rbldnsd's answers tell of the zones.
+fn facts(
+    set_up: &SetUp,
+    all_mounts: Vec<BTreeMap<Labels, Vec<Kind>>>,
+    questions: &[Question],
+    answers: &[&Answer],
+) -> Vec<Facts> {
+    let zones: BTreeSet<Labels> = set_up.zones.iter().map(|zone| labels(&zone.name)).collect();
+    let mut facts: Vec<Facts> = all_mounts
+        .into_iter()
+        .zip(&set_up.zones)
+        .map(|(mounts, zone)| Facts {
+            own: labels(&zone.name),
+            mounts,
+            zones: zones.clone(),
+            full: set_up.options.full,
+            ..Facts::default()
+        })
+        .collect();
+    for (question, answer) in questions.iter().zip(answers) {
+        let facts = &mut facts[question.zone];
+        let name = lower(&question.name);
+        if name == facts.own && answer.rcode == 0 {
+            match question.qtype {
+                6 => facts.soa = answer.records.first().cloned(),
+                2 => facts.ns = answer.records.clone(),
+                _ => {}
+            }
+        }
+        if answer.rcode == 0 {
+            facts.above.extend((1..name.len()).map(|n| name[n..].to_vec()));
+        }
+    }
+    facts
+}
+
+/// The part of a set-up that one zone needs.
+fn only(set_up: &SetUp, zone: usize) -> SetUp {
+    let mut part =
+        SetUp { zones: vec![set_up.zones[zone].clone()], files: Vec::new(), sources: Vec::new(), ..set_up.clone() };
+    for source in &mut part.zones[0].sources {
+        let mut copy = set_up.sources[*source].clone();
+        for file in &mut copy.files {
+            part.files.push(set_up.files[*file].clone());
+            *file = part.files.len() - 1;
+        }
+        part.sources.push(copy);
+        *source = part.sources.len() - 1;
+    }
+    part
+}
+
+/// Take lines, files and datasets out of a set-up as long as a question's answers still differ.
+fn minimise(set_up: &SetUp, zone: usize, questions: &[Question], failing: &Question) -> (SetUp, Option<Difference>) {
+    let own: Vec<Question> =
+        questions.iter().filter(|question| question.zone == zone).map(|q| Question { zone: 0, ..q.clone() }).collect();
+    let failing = Question { zone: 0, ..failing.clone() };
+    let differs = |candidate: &SetUp| {
+        let found = compare(candidate, &own)?;
+        found.differences.into_iter().find(|difference| difference.question == failing)
+    };
+    let mut best = only(set_up, zone);
+    let Some(mut difference) = differs(&best) else { return (best, None) };
+    for source in (0..best.zones[0].sources.len()).rev() {
+        let mut candidate = best.clone();
+        candidate.zones[0].sources.remove(source);
+        if !candidate.zones[0].sources.is_empty()
+            && let Some(still) = differs(&only(&candidate, 0))
+        {
+            (best, difference) = (only(&candidate, 0), still);
+        }
+    }
+    for file in 0..best.files.len() {
+        let mut step = best.files[file].lines.len().max(1);
+        while step > 0 {
+            let mut at = 0;
+            while at < best.files[file].lines.len() {
+                let mut candidate = best.clone();
+                let end = (at + step).min(candidate.files[file].lines.len());
+                candidate.files[file].lines.drain(at..end);
+                match differs(&candidate) {
+                    Some(still) => (best, difference) = (candidate, still),
+                    None => at += step,
+                }
+            }
+            step /= 2;
+        }
+    }
+    (best, Some(difference))
+}
+
+/// A difference, told so that it can be made again.
+fn report(seed: u64, set_up: &SetUp, difference: &Difference) -> String {
+    let mut text = format!("seed {seed}, {}", difference.what);
+    let options = set_up.options;
+    writeln!(text, "; -e {}, -t {:?}, full {}", options.mask_host_bits, options.ttl, options.full).unwrap();
+    for zone in &set_up.zones {
+        for source in zone.sources.iter().map(|&source| &set_up.sources[source]) {
+            for file in source.files.iter().map(|&file| &set_up.files[file]) {
+                writeln!(text, "  {}:{} bom {} end {}", zone.name, source.kind, file.bom, file.ends).unwrap();
+                for line in &file.lines {
+                    let line = if line.len() > 400 { &line[..400] } else { line };
+                    writeln!(text, "    | {}", line.escape_ascii()).unwrap();
+                }
+            }
+        }
+    }
+    let name: Vec<String> = difference.question.name.iter().map(|label| label.escape_ascii().to_string()).collect();
+    writeln!(text, "  {} type {} edns {:?}", name.join("."), difference.question.qtype, difference.question.edns)
+        .unwrap();
+    writeln!(text, "    rbldnsd  {}", tell(&difference.theirs)).unwrap();
+    writeln!(text, "    expected {} {:?}", tell(&difference.expected), difference.classes).unwrap();
+    writeln!(text, "    ours     {}", tell(&difference.ours)).unwrap();
+    text
+}
+
+/// An answer in one line.
+fn tell(answer: &Answer) -> String {
+    let record = |(rtype, ttl, data): &ask::Record| {
+        let data = if *rtype == 1 { format!("{data:?}") } else { data.escape_ascii().to_string() };
+        format!("{rtype}/{ttl} {data}")
+    };
+    let list = |records: &BTreeSet<ask::Record>| records.iter().map(record).collect::<Vec<_>>().join(", ");
+    format!(
+        "rcode {} aa {} tc {} octets {} [{}] authority [{}] additional {}",
+        answer.rcode,
+        answer.aa,
+        answer.tc,
+        answer.octets,
+        list(&answer.records),
+        list(&answer.authority),
+        answer.additional.len()
+    )
+}
+
+/// A number from the environment.
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
+}
+
+#[test]
+fn differential() {
+    let seed = setting("DNSBLD_DIFF_SEED", SEED);
+    let wanted = setting("DNSBLD_DIFF_COMPARISONS", COMPARISONS);
+    let started = Instant::now();
+    let (next, total) = (AtomicU64::new(0), Mutex::new(Found::default()));
+    let reports: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let enough = total.lock().unwrap().compared >= wanted || reports.lock().unwrap().len() >= FAILURES_MAX;
+            if enough {
+                return true;
+            }
+            // Seeds of a run do not overlap those of the runs beside it.
+            let own = seed << 32 | next.fetch_add(1, Ordering::Relaxed);
+            let set_up = SetUp::new(own);
+            let mut dice = Dice::new(!own);
+            let questions: Vec<Question> =
+                (0..set_up.zones.len()).flat_map(|zone| set_up.questions(zone, QUESTIONS, &mut dice)).collect();
+            let Some(found) = compare(&set_up, &questions) else { return false };
+            let mut zones = BTreeSet::new();
+            for difference in &found.differences {
+                let zone = difference.question.zone;
+                if reports.lock().unwrap().len() < FAILURES_MAX && zones.insert(zone) {
+                    let (small, still) = minimise(&set_up, zone, &questions, &difference.question);
+                    let text = report(own, &small, still.as_ref().unwrap_or(difference));
+                    reports.lock().unwrap().push(text);
+                }
+            }
+            let mut total = total.lock().unwrap();
+            total.compared += found.compared;
+            total.files += found.files;
+            found.hits.into_iter().for_each(|(class, hits)| *total.hits.entry(class).or_default() += hits);
+        }
+    };
+    let ran = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..THREADS).map(|_| scope.spawn(work)).collect();
+        let mine = work();
+        others.into_iter().all(|other| other.join().unwrap()) && mine
+    });
+    if !ran {
+        skip("rbldnsd");
+        return;
+    }
+    let (found, reports) = (total.into_inner().unwrap(), reports.into_inner().unwrap());
+    println!(
+        "seed {seed}: {} comparisons over {} zone files in {:?}; differences on purpose: {:?}",
+        found.compared,
+        found.files,
+        started.elapsed(),
+        found.hits
+    );
+    assert!(reports.is_empty(), "{} unexplained differences:\n{}", reports.len(), reports.join("\n"));
+}

@@ -1,0 +1,430 @@
+//! What may differ between the two servers, and exactly how.
+//!
+//! A difference in how a *line* is read is written into the file that rbldnsd gets: it reads the line as ours is
+//! meant to. A difference in an *answer* rewrites what rbldnsd answered, under a condition that does not ask our
+//! own code. Either way the two must then agree: a difference without a class fails, and so does a class whose
+//! difference is not made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dnsbld::dataset::Kind;
+
+use super::ask::{Answer, Record};
+use super::generate::{FileText, Labels, Question};
+use super::lines::labels_of;
+
+/// A way in which ours differs from rbldnsd on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// A CR before a line's end belongs to the line's end; rbldnsd takes it for a part of the line.
+    CarriageReturn,
+    /// A byte order mark is passed over; in rbldnsd it spoils the first line.
+    ByteOrderMark,
+    /// A bad line of `generic` is skipped and told; rbldnsd drops the whole dataset for some.
+    GenericFatal,
+    /// Nine words or two `::` are no IPv6 address; rbldnsd lists the first part and takes the rest for a value.
+    IpSixGarbage,
+    /// RFC 8020, D-17: each well-formed partial address is NODATA; NXDOMAIN in rbldnsd.
+    PartialAddress,
+    /// RFC 8020, D-16: a name with a name below it is NODATA; NXDOMAIN in rbldnsd.
+    EmptyNonTerminal,
+    /// The same for a name above another zone served here.
+    AboveZone,
+    /// RFC 3597, D-6: types from 256 on are ordinary; NOTIMP in rbldnsd.
+    HighType,
+    /// RFC 2308 section 5, D-12: the negative TTL is the lesser of the SOA's TTL and its minimum.
+    NegativeTtl,
+    /// RFC 2181 section 8, D-9: no time is over 2^31-1 s; rbldnsd sends what is written.
+    TimeOver31Bits,
+    /// Mapped addresses count in IPv6 datasets also where the zone has an IPv4 one (spamhaus/rbldnsd#27).
+    Mapped,
+    /// D-9: texts are kept up to 1020 octets and sent as several strings; rbldnsd cuts at 254 (`generic`: 255).
+    LongText,
+    /// D-8: what does not fit is told with TC; rbldnsd leaves records out and clears AA.
+    TooLarge,
+}
+
+/// How often each class was met.
+pub type Hits = BTreeMap<Class, u64>;
+
+/// The content of a file as rbldnsd must get it to read what ours reads.
+pub fn for_rbldnsd(kind: Kind, file: &FileText, hits: &mut Hits) -> Vec<u8> {
+    let mut hit = |class| *hits.entry(class).or_default() += 1;
+    if file.bom {
+        hit(Class::ByteOrderMark);
+    }
+    let mut kind_here = kind;
+    let mut out = Vec::new();
+    for (n, line) in file.lines.iter().enumerate() {
+        let mut line = line.as_slice();
+        let last = n + 1 == file.lines.len();
+        if let [head @ .., b'\r'] = line
+            && (!last || file.ends || !head.is_empty())
+        {
+            hit(Class::CarriageReturn);
+            line = head;
+        }
+        let text = trim(line.split(|&octet| octet == 0).next().unwrap_or_default());
+        if let Some(section) = section(text).filter(|_| kind == Kind::Combined) {
+            kind_here = section.0.unwrap_or(kind_here);
+        }
+        let special = matches!(text, [b'$', ..] | [b'#' | b';', ..] | [b':', b'$', ..]);
+        let dropped = match kind_here {
+            Kind::Generic if !special && is_fatal(text) => Some(Class::GenericFatal),
+            Kind::Ip6Trie | Kind::Ip6Tset if !special && is_ip6_garbage(text) => Some(Class::IpSixGarbage),
+            _ => None,
+        };
+        match dropped {
+            Some(class) => hit(class),
+            None => out.extend(line),
+        }
+        if !last || file.ends {
+            out.push(b'\n');
+        }
+    }
+    out
+}
+
+/// The same file without its IPv4 sections.
+pub fn without_ip4(kind: Kind, content: &[u8]) -> Vec<u8> {
+    if kind != Kind::Combined {
+        return content.to_vec();
+    }
+    let mut leave_out = false;
+    let mut out = Vec::new();
+    for line in content.split(|&octet| octet == b'\n') {
+        let head = section(trim(line));
+        let is_head = head.is_some();
+        if let Some((kind, mounts)) = head {
+            leave_out = kind.is_some_and(is_ip4);
+            if leave_out {
+                // The mounts stay, as what is mounted there decides which section answers.
+                out.extend(b"$DATASET dnset");
+                for mount in &mounts {
+                    out.push(b' ');
+                    out.extend(if mount.is_empty() { b"@".to_vec() } else { mount.join(&b'.') });
+                }
+                out.push(b'\n');
+            }
+        }
+        if !leave_out || !is_head && matches!(trim(line), [b'$', ..]) {
+            out.extend(line);
+            out.push(b'\n');
+        }
+    }
+    out
+}
+
+/// Whether a type holds IPv4 addresses.
+pub fn is_ip4(kind: Kind) -> bool {
+    matches!(kind, Kind::Ip4Set | Kind::Ip4Tset | Kind::Ip4Trie)
+}
+
+/// Whether a type holds IPv6 addresses.
+pub fn is_ip6(kind: Kind) -> bool {
+    matches!(kind, Kind::Ip6Trie | Kind::Ip6Tset)
+}
+
+/// Without blanks at both ends.
+fn trim(line: &[u8]) -> &[u8] {
+    let blank = |octet: &u8| *octet == b' ' || *octet == b'\t';
+    let start = line.iter().position(|octet| !blank(octet)).unwrap_or(line.len());
+    let end = line.iter().rposition(|octet| !blank(octet)).map_or(start, |at| at + 1);
+    &line[start..end]
+}
+
+/// The words of a line.
+fn words(line: &[u8]) -> Vec<&[u8]> {
+    line.split(|&octet| octet == b' ' || octet == b'\t').filter(|word| !word.is_empty()).collect()
+}
+
+/// Type and mounts of a `$DATASET` line.
+pub fn section(line: &[u8]) -> Option<(Option<Kind>, Vec<Labels>)> {
+    let line = match line {
+        [b'#' | b';' | b':', b'$', rest @ ..] | [b'$', rest @ ..] => rest,
+        _ => return None,
+    };
+    let words = words(line);
+    let [head, kind, mounts @ ..] = words.as_slice() else { return None };
+    if !head.eq_ignore_ascii_case(b"DATASET") || !line.starts_with(head) {
+        return None;
+    }
+    let kind = kind.split(|&octet| octet == b':').next().and_then(|kind| std::str::from_utf8(kind).ok()?.parse().ok());
+    let mounts = mounts
+        .iter()
+        .take_while(|mount| !matches!(mount.first(), Some(b'#' | b';')))
+        .map(|mount| if *mount == b"@" { Labels::new() } else { lower(&labels_of(mount)) })
+        .collect();
+    Some((kind, mounts))
+}
+
+/// Labels in lower case.
+pub fn lower(labels: &Labels) -> Labels {
+    labels.iter().map(|label| label.to_ascii_lowercase()).collect()
+}
+
+/// Whether a time is right.
+fn is_time(text: &[u8]) -> bool {
+    let digits = match text {
+        [digits @ .., b's' | b'm' | b'h' | b'd' | b'w' | b'S' | b'M' | b'H' | b'D' | b'W'] => digits,
+        _ => text,
+    };
+    std::str::from_utf8(digits).is_ok_and(|digits| digits.parse::<u32>().is_ok())
+}
+
+/// Whether a line of `generic` would cost rbldnsd the dataset: a bad TTL, or a bad preference, host or tail of an MX.
+fn is_fatal(line: &[u8]) -> bool {
+    let words = words(line);
+    let mut rest = words.get(1..).unwrap_or_default();
+    if let [ttl, tail @ ..] = rest
+        && ttl.first().is_some_and(u8::is_ascii_digit)
+    {
+        if !is_time(ttl) {
+            return true;
+        }
+        rest = tail;
+    }
+    if let [class, tail @ ..] = rest
+        && class.eq_ignore_ascii_case(b"IN")
+    {
+        rest = tail;
+    }
+    match rest {
+        [rtype, preference, host] if rtype.eq_ignore_ascii_case(b"MX") => {
+            !std::str::from_utf8(preference).is_ok_and(|text| text.parse::<u16>().is_ok() && !text.starts_with('+'))
+                || host.is_empty()
+        }
+        [rtype, ..] => rtype.eq_ignore_ascii_case(b"MX"),
+        [] => false,
+    }
+}
+
+/// Whether a line's key has nine words or two `::`.
+fn is_ip6_garbage(line: &[u8]) -> bool {
+    let line = trim(line.strip_prefix(b"!").unwrap_or(line));
+    let key = line.split(|octet| !octet.is_ascii_hexdigit() && *octet != b':').next().unwrap_or_default();
+    let double = key.windows(2).filter(|pair| pair == b"::").count();
+    let filled = key.split(|&octet| octet == b':').filter(|word| !word.is_empty()).count();
+    double > 1 || filled > 8
+}
+
+/// What an oracle must know of a zone.
+#[derive(Default)]
+pub struct Facts {
+    /// Its own labels.
+    pub own: Labels,
+    /// Types by mount: what lies where below the zone.
+    pub mounts: BTreeMap<Labels, Vec<Kind>>,
+    /// What rbldnsd answers for the apex' SOA.
+    pub soa: Option<Record>,
+    /// What it answers for its NS.
+    pub ns: BTreeSet<Record>,
+    /// Names of all zones.
+    pub zones: BTreeSet<Labels>,
+    /// Names with a name below them that rbldnsd knows.
+    pub above: BTreeSet<Labels>,
+    /// Whether positive answers carry NS in authority.
+    pub full: bool,
+}
+
+/// Largest TTL (RFC 2181 section 8).
+const TTL_MAX: u32 = i32::MAX as u32;
+/// Response codes by name.
+const NOERROR: u8 = 0;
+/// See above.
+const NXDOMAIN: u8 = 3;
+/// See above.
+const NOTIMP: u8 = 4;
+/// Type SOA.
+const SOA: u16 = 6;
+/// Type TXT.
+const TXT: u16 = 16;
+
+/// rbldnsd's answers to a question and to those that stand in for it.
+pub struct Theirs<'a> {
+    /// To the question itself.
+    pub answer: &'a Answer,
+    /// To the same name with an ordinary type.
+    pub ordinary: Option<&'a Answer>,
+    /// To the same name in the zone without its IPv4 datasets.
+    pub only6: Option<&'a Answer>,
+}
+
+/// What ours must answer, given what rbldnsd answers; and the classes that make the difference.
+pub fn expected(question: &Question, theirs: &Theirs<'_>, facts: &Facts) -> (Answer, Vec<Class>) {
+    let mut answer = theirs.answer.clone();
+    let mut classes = Vec::new();
+    let name = lower(&question.name);
+    if let Some(ordinary) = theirs.ordinary
+        && answer.rcode == NOTIMP
+        && !answer.aa
+    {
+        answer = ordinary.clone();
+        classes.push(Class::HighType);
+    }
+    if let Some(only6) = theirs.only6 {
+        let before = answer.clone();
+        unite(&mut answer, only6, facts);
+        if answer != before {
+            classes.push(Class::Mapped);
+        }
+    }
+    if answer.rcode == NXDOMAIN && answer.aa {
+        let class = if facts.zones.iter().any(|zone| zone.len() > name.len() && zone.ends_with(&name)) {
+            Some(Class::AboveZone)
+        } else if is_partial(&name, facts) {
+            Some(Class::PartialAddress)
+        } else if facts.above.contains(&name) {
+            Some(Class::EmptyNonTerminal)
+        } else {
+            None
+        };
+        if let Some(class) = class {
+            answer.rcode = NOERROR;
+            classes.push(class);
+        }
+    }
+    if let (Some((_, own, _)), true) = (&facts.soa, answer.records.is_empty()) {
+        let authority = std::mem::take(&mut answer.authority);
+        for (rtype, ttl, data) in authority {
+            if rtype == SOA && ttl > *own {
+                classes.push(Class::NegativeTtl);
+                answer.authority.insert((rtype, *own, data));
+            } else {
+                answer.authority.insert((rtype, ttl, data));
+            }
+        }
+    }
+    let mut clamped = false;
+    for records in [&mut answer.records, &mut answer.authority] {
+        *records = std::mem::take(records).into_iter().map(|record| clamp(record, &mut clamped)).collect();
+    }
+    if clamped {
+        classes.push(Class::TimeOver31Bits);
+    }
+    (answer, classes)
+}
+
+/// Cut a record's times to 31 bits.
+fn clamp((rtype, mut ttl, mut data): Record, clamped: &mut bool) -> Record {
+    let mut cut = |value: u32| {
+        *clamped |= value > TTL_MAX;
+        value.min(TTL_MAX)
+    };
+    ttl = cut(ttl);
+    if rtype == SOA {
+        // Refresh, retry, expire and minimum stand at the end.
+        let at = data.len() - 16;
+        for time in data[at..].chunks_exact_mut(4) {
+            let value = cut(u32::from_be_bytes([time[0], time[1], time[2], time[3]]));
+            time.copy_from_slice(&value.to_be_bytes());
+        }
+    }
+    (rtype, ttl, data)
+}
+
+/// Put what the zone answers without its IPv4 datasets beside what it answers with them.
+fn unite(answer: &mut Answer, more: &Answer, facts: &Facts) {
+    if more.rcode != NOERROR || !matches!(answer.rcode, NOERROR | NXDOMAIN) {
+        return;
+    }
+    answer.rcode = NOERROR;
+    if answer.records.is_empty() && !more.records.is_empty() {
+        answer.authority = if facts.full { facts.ns.clone() } else { BTreeSet::new() };
+    }
+    let mut least: BTreeMap<u16, u32> = BTreeMap::new();
+    for (rtype, ttl, _) in answer.records.iter().chain(&more.records) {
+        let known = least.entry(*rtype).or_insert(*ttl);
+        *known = (*known).min(*ttl);
+    }
+    let all = answer.records.iter().chain(&more.records);
+    answer.records = all.map(|(rtype, _, data)| (*rtype, least[rtype], data.clone())).collect();
+}
+
+/// Whether a name is a part of an address in the section that it lies in.
+fn is_partial(name: &Labels, facts: &Facts) -> bool {
+    let relative = &name[..name.len() - facts.own.len()];
+    let plain = facts.mounts.get(&Labels::new());
+    let deepest = (0..=relative.len()).find_map(|n| facts.mounts.get_key_value(&relative[n..]));
+    let parts = [
+        (relative, plain),
+        (&relative[..relative.len() - deepest.map_or(0, |(mount, _)| mount.len())], deepest.map(|(_, kinds)| kinds)),
+    ];
+    parts.into_iter().any(|(inner, kinds)| kinds.into_iter().flatten().any(|kind| is_part_of(inner, *kind)))
+}
+
+/// Whether labels are a part of an address of a type.
+fn is_part_of(labels: &[Vec<u8>], kind: Kind) -> bool {
+    let text = |label: &Vec<u8>| String::from_utf8_lossy(label).into_owned();
+    let octet =
+        |label: &Vec<u8>| label.len() <= 3 && label.iter().all(u8::is_ascii_digit) && text(label).parse::<u8>().is_ok();
+    let nibble = |label: &Vec<u8>| label.len() == 1 && label[0].is_ascii_hexdigit();
+    let octets = (1..=3).contains(&labels.len()) && labels.iter().all(octet);
+    let nibbles = (1..=31).contains(&labels.len()) && labels.iter().all(nibble);
+    // The nibbles from the top: mapped addresses begin with 20 zeros and ffff, 6to4 with 2002.
+    let top: String = labels.iter().rev().map(text).collect();
+    let embeds =
+        ["00000000000000000000ffff", "2002"].iter().any(|start| start.starts_with(&*top) || top.starts_with(start));
+    is_ip4(kind) && (octets || nibbles && embeds) || is_ip6(kind) && nibbles
+}
+
+/// What an answer of ours has against what is expected; the classes that only the two answers tell.
+pub fn faults(
+    expected: &Answer,
+    ours: &Answer,
+    whole: impl FnOnce() -> Answer,
+    limit: usize,
+) -> Result<Vec<Class>, String> {
+    if ours.repeated {
+        return Err("a record twice".into());
+    }
+    let denies = expected.rcode == NOERROR || expected.rcode == NXDOMAIN;
+    let no_room = denies && (!expected.aa || expected.octets + 12 > limit) || ours.tc;
+    if no_room {
+        let whole = whole();
+        let long = missing(&expected.data(), &whole.data(), true)?;
+        let mut classes = missing(&ours.data(), &whole.data(), false)?;
+        classes.extend(long);
+        if (whole.rcode, whole.aa) != (expected.rcode, true) || (ours.rcode, ours.aa) != (expected.rcode, true) {
+            return Err("another code".into());
+        }
+        classes.push(Class::TooLarge);
+        return Ok(classes);
+    }
+    if (expected.rcode, expected.aa) != (ours.rcode, ours.aa) {
+        return Err("another code or AA".into());
+    }
+    let mut classes = missing(&expected.data(), &ours.data(), true)?;
+    classes.extend(missing(&ours.data(), &expected.data(), true)?);
+    classes.dedup();
+    if expected.ttls() != ours.ttls() {
+        return Err("other TTLs".into());
+    }
+    if expected.authority != ours.authority {
+        return Err("another authority section".into());
+    }
+    if expected.additional != ours.additional {
+        return Err("another additional section".into());
+    }
+    Ok(classes)
+}
+
+/// Whether each item is among others, a text cut off perhaps.
+fn missing(these: &BTreeSet<(u16, &[u8])>, those: &BTreeSet<(u16, &[u8])>, cut: bool) -> Result<Vec<Class>, String> {
+    /// Texts shorter than this are never cut: 255 octets of input, of which templates may take some back.
+    const CUT_FROM: usize = 200;
+    let mut classes = Vec::new();
+    for &(rtype, data) in these {
+        if those.contains(&(rtype, data)) {
+            continue;
+        }
+        let related = |other: &[u8]| data.starts_with(other) || other.starts_with(data);
+        let long = |other: &[u8]| data.len().min(other.len()) >= CUT_FROM && data.len().max(other.len()) > 254;
+        let twin = those.iter().any(|&(other_type, other)| other_type == rtype && related(other) && long(other));
+        if !cut || rtype != TXT || !twin {
+            return Err(format!("a record of type {rtype} on one side only"));
+        }
+        classes = vec![Class::LongText];
+    }
+    Ok(classes)
+}
