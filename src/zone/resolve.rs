@@ -7,7 +7,7 @@ use super::Zone;
 use crate::dataset::records::Found;
 use crate::dataset::template::Subject;
 use crate::dataset::values::EXCLUDED;
-use crate::dataset::{Data, Dataset, Part, find_name};
+use crate::dataset::{Data, Dataset, Part, find_name, lists_below};
 use crate::wire::name::QueryName;
 
 /// Whether a name is listed, or at least is there.
@@ -35,8 +35,8 @@ pub enum Match<'s, 'q> {
 /// What an address name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Address {
-    /// Four octets.
-    Ip4(u32),
+    /// Four octets; each may be a nibble as well, then the IPv6 address that they begin, left-aligned.
+    Ip4(u32, Option<u128>),
     /// 32 nibbles.
     Ip6(u128),
     /// Fewer, but what is there is right.
@@ -87,31 +87,30 @@ fn address(name: &QueryName, count: usize) -> Address {
     if count == 4 {
         let octets = [octet(name.label(3)), octet(name.label(2)), octet(name.label(1)), octet(name.label(0))];
         if let [Some(a), Some(b), Some(c), Some(d)] = octets {
-            return Address::Ip4(a << 24 | b << 16 | c << 8 | d);
+            return Address::Ip4(a << 24 | b << 16 | c << 8 | d, nibbles(name, 4));
         }
     }
     if count == 0 || count > 32 {
         return Address::No;
     }
     let octets = count < 4 && (0..count).all(|n| octet(name.label(n)).is_some());
-    let mut address = 0;
-    for n in 0..count {
-        match nibble(name.label(n)) {
-            Some(nibble) => address |= nibble << (128 - 4 * (count - n)),
-            None if octets => return Address::Partial { octets, nibbles: None },
-            None => return Address::No,
-        }
+    match nibbles(name, count) {
+        Some(address) if count == 32 => Address::Ip6(address),
+        Some(address) => Address::Partial { octets, nibbles: Some((address, 4 * count as u32)) },
+        None if octets => Address::Partial { octets, nibbles: None },
+        None => Address::No,
     }
-    if count == 32 {
-        Address::Ip6(address)
-    } else {
-        Address::Partial { octets, nibbles: Some((address, 4 * count as u32)) }
-    }
+}
+
+/// The address that the first `count` labels of a name begin as nibbles, left-aligned.
+#[inline]
+fn nibbles(name: &QueryName, count: usize) -> Option<u128> {
+    (0..count).try_fold(0, |address, n| Some(address | nibble(name.label(n))? << (128 - 4 * (count - n))))
 }
 
 /// Whether the first `count` labels of a name say a complete address.
 pub(super) fn is_address(name: &QueryName, count: usize) -> bool {
-    matches!(address(name, count), Address::Ip4(_) | Address::Ip6(_))
+    matches!(address(name, count), Address::Ip4(..) | Address::Ip6(_))
 }
 
 /// The IPv4 address within a mapped or 6to4 one.
@@ -216,8 +215,11 @@ fn look_up_one<'s, 'q>(
         _ => Existence::None,
     };
     match (dataset.data(), form) {
-        (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip4(address)) => {
-            listing(dataset.find_ip4(address), Subject::Ip4(address))
+        (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip4(address, nibbles)) => {
+            let found = listing(dataset.find_ip4(address), Subject::Ip4(address));
+            // 0.0.0.0 and 2.0.0.2 are complete, and yet mapped and 6to4 addresses lie below them (RFC 8020).
+            let embeds = nibbles.is_some_and(|address| may_embed_ip4(address, 16));
+            if embeds { found.max(Existence::Empty) } else { found }
         }
         (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip6(address)) => match embedded_ip4(address) {
             Some(address) => listing(dataset.find_ip4(address), Subject::Ip4(address)),
@@ -230,18 +232,23 @@ fn look_up_one<'s, 'q>(
         (Data::Ip6Trie(_) | Data::Ip6Tset(_), Address::Ip6(address)) => {
             listing(dataset.find_ip6(address), Subject::Ip6(address))
         }
-        (Data::Ip6Trie(_) | Data::Ip6Tset(_), Address::Partial { nibbles: Some(_), .. }) => Existence::Empty,
+        (Data::Ip6Trie(_) | Data::Ip6Tset(_), Address::Partial { nibbles: Some(_), .. } | Address::Ip4(_, Some(_))) => {
+            Existence::Empty
+        }
         (Data::Dnset(names), _) => {
             if below == 0 {
                 return Existence::None;
             }
             let relative = name.labels(0, below);
-            if let Some(found) = find_name(names, relative)
+            let found = find_name(names, relative);
+            if let Some(found) = found
                 && found.id != EXCLUDED
             {
                 return listing(Some(found.id), Subject::Name(found.entry));
             }
-            if names.get(relative).is_some_and(|hit| hit.parent) { Existence::Empty } else { Existence::None }
+            let exists = names.get(relative).is_some_and(|hit| hit.parent)
+                || found.is_some_and(|found| found.entry.len() == relative.len()) && lists_below(names, relative);
+            if exists { Existence::Empty } else { Existence::None }
         }
         (Data::Generic(records), _) => {
             let Some(found) = records.get(name.labels(0, below)) else {
@@ -269,8 +276,9 @@ mod tests {
         let partial = |octets, nibbles| Address::Partial { octets, nibbles };
         let full = nibbles("10000000000000000000000000008bd0");
         for (text, expected) in [
-            ("4.3.2.1", Address::Ip4(0x0102_0304)),
-            ("004.003.2.1", Address::Ip4(0x0102_0304)),
+            ("40.3.2.1", Address::Ip4(0x0102_0328, None)),
+            ("004.003.2.1", Address::Ip4(0x0102_0304, None)),
+            ("1.0.0.2", Address::Ip4(0x0200_0001, Some(0x2001 << 112))),
             ("4.3.2.256", Address::No),
             ("0004.3.2.1", Address::No),
             ("x.4.3.2.1", Address::No),
