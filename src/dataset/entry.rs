@@ -68,7 +68,7 @@ pub const TEXT_LEN_MAX: usize = 1020;
 pub struct Record<'a> {
     /// Owner relative to the zone: labels without the root, lower case; empty is the apex.
     pub owner: &'a [u8],
-    /// Its TTL, s; `None` takes the dataset's.
+    /// Its TTL, s; `None` takes the zone's default.
     pub ttl: Option<u32>,
     /// Its type and data.
     pub data: RecordData<'a>,

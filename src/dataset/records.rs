@@ -20,7 +20,7 @@ pub enum RecordType {
 struct Stored {
     /// Its type.
     rtype: RecordType,
-    /// Its TTL, s; `None` takes the dataset's.
+    /// Its TTL, s; `None` takes the zone's default.
     ttl: Option<u32>,
     /// Where its data begins.
     at: u32,
@@ -33,7 +33,7 @@ struct Stored {
 pub struct Found<'a> {
     /// Its type.
     pub rtype: RecordType,
-    /// Its TTL, s; `None` takes the dataset's.
+    /// Its TTL, s; `None` takes the zone's default.
     pub ttl: Option<u32>,
     /// A: four octets; TXT: the text; MX: preference and host in wire form.
     pub data: &'a [u8],

@@ -357,10 +357,10 @@ impl Reply<'_, '_, '_> {
         };
         let existence = zone.look_up(&self.query.name, below, &mut |found| match found {
             Match::Listing(dataset, id, subject) => set.listing(zone.ttl_of(dataset), dataset, id, subject),
-            Match::Record(dataset, record) => {
+            Match::Record(_, record) => {
                 if record.rtype as u16 == wanted {
                     set.put(
-                        record.ttl.unwrap_or_else(|| zone.ttl_of(dataset)),
+                        zone.record_ttl(record.ttl),
                         match record.rtype {
                             RecordType::Txt => Piece::Text(record.data),
                             RecordType::A | RecordType::Mx => Piece::Octets(record.data),

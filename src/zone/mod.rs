@@ -164,6 +164,12 @@ impl Zone {
         }
     }
 
+    /// The TTL of a `generic` record, s; `None` takes the zone's default.
+    #[inline]
+    pub(crate) fn record_ttl(&self, ttl: Option<u32>) -> u32 {
+        ttl.map_or(self.settings.ttl, |ttl| ttl.clamp(self.settings.ttl_min, self.settings.ttl_max))
+    }
+
     /// The code for a complete address, where the zone has names only and a code for that.
     pub(crate) fn wrong_kind_code(&self, name: &QueryName, below: usize) -> Option<[u8; 4]> {
         let code = self.settings.wrong_kind?;
@@ -276,8 +282,8 @@ impl Snapshot {
                 }
             };
             home.look_up(&name, below, &mut |found| match found {
-                Match::Record(dataset, record) if record.rtype == RecordType::A => {
-                    let ttl = record.ttl.unwrap_or_else(|| home.ttl_of(dataset));
+                Match::Record(_, record) if record.rtype == RecordType::A => {
+                    let ttl = home.record_ttl(record.ttl);
                     put([record.data[0], record.data[1], record.data[2], record.data[3]], ttl);
                 }
                 Match::Record(..) => {}
