@@ -9,6 +9,8 @@ pub mod input;
 mod reader;
 pub mod record;
 pub mod special;
+#[cfg(test)]
+mod tests;
 pub mod value;
 
 use std::borrow::Cow;
