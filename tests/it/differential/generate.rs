@@ -7,7 +7,7 @@
 use dnsbld::dataset::Kind;
 
 use super::dice::Dice;
-use super::lines::Lines;
+use super::lines::{Lines, name_on};
 
 /// Everything that one run of rbldnsd serves.
 #[derive(Clone)]
@@ -132,7 +132,7 @@ impl SetUp {
             2 => format!("bl.z{number}.test"),
             _ => format!("z{number}.test"),
         };
-        let name = if name.len() > 60 { format!("y{number}.test") } else { name };
+        let name = if name.len() > 40 { format!("y{number}.test") } else { name };
         let spelt = if dice.once_in(8) { name.to_uppercase() } else { name.clone() };
         let mut sources = Vec::new();
         for _ in 0..dice.of(&[1, 1, 1, 1, 2, 2, 3]) {
@@ -183,8 +183,18 @@ impl SetUp {
             }
         };
         let sources = self.zones[zone].sources.iter().map(|&source| &self.sources[source]);
-        let files = sources.flat_map(|source| &source.files).map(|&file| &self.files[file]);
-        let subjects: Vec<&(Labels, Subject)> = files.flat_map(|file| &file.subjects).collect();
+        // A file may be shared with a dataset of another type: then its subjects are others here, and have no mounts.
+        let here = |kind: Kind, file: &FileText| -> Vec<(Labels, Subject)> {
+            let names = file.lines.iter().filter_map(|line| Some((Labels::new(), name_on(kind, line)?)));
+            let bare = |(mount, subject): &(Labels, Subject)| {
+                (if kind == Kind::Combined { mount.clone() } else { Labels::new() }, subject.clone())
+            };
+            file.subjects.iter().map(bare).chain(names).collect()
+        };
+        let subjects: Vec<(Labels, Subject)> = sources
+            .flat_map(|source| source.files.iter().map(|&file| (source.kind, &self.files[file])))
+            .flat_map(|(kind, file)| here(kind, file))
+            .collect();
         // What a name has below it shows in the answers to these, see the oracle's evidence.
         for (mount, subject) in &subjects {
             if let Subject::Name(labels) = subject {

@@ -132,6 +132,10 @@ impl<'d> Lines<'d> {
                 _ => self.line(),
             };
             self.spoil(&mut line);
+            // What was spoilt may be another name now, and its answers are evidence for what is above it.
+            if let Some(subject) = name_on(self.kind, &line) {
+                self.about(subject);
+            }
             if self.dice.once_in(25) {
                 // Once more, perhaps with another value or as an exclusion.
                 let mut twin = line.clone();
@@ -200,7 +204,10 @@ impl<'d> Lines<'d> {
             Kind::Dnset => {
                 let (text, labels) = self.name();
                 line.extend(self.dice.pick::<[u8]>(&[b"", b"", b"", b".", b".", b"*.", b"*."]));
-                line.extend(text);
+                line.extend(&text);
+                if let Some(text) = text.strip_prefix(b"*.") {
+                    self.about(Subject::Name(labels_of(text).unwrap_or_default()));
+                }
                 self.about(Subject::Name(labels));
             }
             _ => {
@@ -217,7 +224,7 @@ impl<'d> Lines<'d> {
     fn name(&mut self) -> (Vec<u8>, Labels) {
         if self.dice.once_in(12) {
             let text = self.dice.pick(&ODD_NAMES).to_vec();
-            return (text.clone(), labels_of(&text));
+            return (text.clone(), labels_of(&text).unwrap_or_default());
         }
         let mut text = Vec::new();
         for n in 0..self.dice.of(&[1, 1, 2, 2, 2, 3, 3, 4]) {
@@ -233,10 +240,11 @@ impl<'d> Lines<'d> {
             text.extend(label.as_bytes());
         }
         if self.dice.once_in(80) {
-            let long = format!("{}.", "m".repeat(60)).repeat(self.dice.between(3, 5));
+            // Three leave room for the zone, so that they can be asked about; five are too long for any name.
+            let long = format!("{}.", "m".repeat(60)).repeat(self.dice.of(&[2, 5]));
             text.splice(..0, long.bytes());
         }
-        (text.clone(), labels_of(&text))
+        (text.clone(), labels_of(&text).unwrap_or_default())
     }
 
     /// A record of a `generic` dataset.
@@ -381,35 +389,58 @@ impl<'d> Lines<'d> {
                 _ => self.dice.pick(&["@", "@", "sub", "sub", "deep.sub", "a", "a.b", "SUB", "1", "1.10"]),
             };
             line.extend(mount.as_bytes());
-            self.mounts.push(if mount == "@" { Labels::new() } else { labels_of(mount.as_bytes()) });
+            self.mounts.push(if mount == "@" {
+                Labels::new()
+            } else {
+                labels_of(mount.as_bytes()).unwrap_or_default()
+            });
         }
+        self.about(Subject::Name(Labels::new()));
         line.extend(self.dice.pick::<[u8]>(&[b"", b"", b"", b"", b"", b"", b"", b" # comment", b" ;c x", b" "]));
         line
     }
 }
 
-/// The labels of a name in text; a wildcard's or tree's mark is none.
-pub fn labels_of(text: &[u8]) -> Labels {
-    let text = text.strip_prefix(b"*.").unwrap_or(text);
+/// The name that a line of a type speaks of, if it is a type of names.
+pub fn name_on(kind: Kind, line: &[u8]) -> Option<Subject> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let mut words = line.split(|&octet| matches!(octet, b' ' | b'\t' | 0)).filter(|word| !word.is_empty());
+    match kind {
+        Kind::Dnset => {
+            let key = words.find(|&word| word != b"!")?;
+            let key = key.strip_prefix(b"!").unwrap_or(key);
+            labels_of(key.strip_prefix(b"*.").unwrap_or(key)).map(Subject::Name)
+        }
+        Kind::Generic => match words.next()? {
+            b"@" => Some(Subject::Name(Labels::new())),
+            owner => labels_of(owner).map(Subject::Name),
+        },
+        _ => None,
+    }
+}
+
+/// The labels of a name in text as rbldnsd reads it: empty labels are passed over, escapes have one to three digits. A
+/// name that is none gives nothing.
+pub fn labels_of(text: &[u8]) -> Option<Labels> {
     let (mut labels, mut label) = (Labels::new(), Vec::new());
     let mut octets = text.iter();
     while let Some(&octet) = octets.next() {
         match octet {
             b'.' => labels.push(std::mem::take(&mut label)),
             b'\\' => {
-                let rest = octets.as_slice();
-                match rest.get(..3).and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u8>().ok()) {
-                    Some(value) if rest[0].is_ascii_digit() => {
-                        label.push(value);
-                        octets = rest[3..].iter();
-                    }
-                    _ => label.extend(octets.next()),
+                let digits = octets.as_slice().iter().take(3).take_while(|digit| digit.is_ascii_digit()).count();
+                if digits == 0 {
+                    label.extend(octets.next());
+                } else {
+                    let number: Vec<u8> = octets.by_ref().take(digits).copied().collect();
+                    label.push(String::from_utf8(number).ok()?.parse().ok()?);
                 }
             }
             _ => label.push(octet),
         }
     }
     labels.push(label);
-    labels.retain(|label| (1..=63).contains(&label.len()));
-    labels
+    labels.retain(|label| !label.is_empty());
+    let len: usize = labels.iter().map(|label| label.len() + 1).sum();
+    (len < 255 && labels.iter().all(|label| label.len() < 64)).then_some(labels)
 }

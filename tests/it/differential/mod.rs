@@ -32,8 +32,8 @@ use crate::rbldnsd::Rbldnsd;
 use crate::skip;
 use ask::{Answer, Ours, ask_all, put, query};
 use dice::Dice;
-use generate::{FileText, Labels, Question, SetUp};
-use oracle::{Class, Facts, Hits, Theirs, expected, faults, for_rbldnsd, is_ip4, is_ip6, lower, without_ip4};
+use generate::{FileText, Labels, Question, SetUp, SourceText};
+use oracle::{Class, Facts, Hits, Mounts, Theirs, expected, faults, for_rbldnsd, is_ip4, is_ip6, lower, without_ip4};
 
 /// Comparisons of the usual run.
 const COMPARISONS: u64 = 200_000;
@@ -45,6 +45,8 @@ const QUESTIONS: usize = 400;
 const THREADS: usize = 2;
 /// Unexplained differences after which a run ends.
 const FAILURES_MAX: usize = 12;
+/// Response code of a zone that is not loaded.
+const SERVFAIL: u8 = 2;
 /// The type that stands in for those that rbldnsd does not know: AAAA.
 const ORDINARY: u16 = 28;
 
@@ -78,19 +80,19 @@ struct Found {
 }
 
 /// Whether a zone mixes IPv4 datasets with IPv6 ones.
-fn is_mixed(mounts: &BTreeMap<Labels, Vec<Kind>>) -> bool {
-    let has = |wanted: fn(Kind) -> bool| mounts.values().flatten().any(|&kind| wanted(kind));
+fn is_mixed(mounts: &[Mounts]) -> bool {
+    let has = |wanted: fn(Kind) -> bool| mounts.iter().flat_map(BTreeMap::values).flatten().any(|&kind| wanted(kind));
     has(is_ip4) && has(is_ip6)
 }
 
-/// Types by mount of a zone.
-fn mounts(set_up: &SetUp, zone: usize) -> BTreeMap<Labels, Vec<Kind>> {
-    let mut mounts: BTreeMap<Labels, Vec<Kind>> = BTreeMap::new();
-    for source in set_up.zones[zone].sources.iter().map(|&source| &set_up.sources[source]) {
+/// Types by mount of each dataset of a zone.
+fn mounts(set_up: &SetUp, zone: usize) -> Vec<Mounts> {
+    let sources = set_up.zones[zone].sources.iter().map(|&source| &set_up.sources[source]);
+    let of_source = |source: &SourceText| {
         if source.kind != Kind::Combined {
-            mounts.entry(Labels::new()).or_default().push(source.kind);
-            continue;
+            return Mounts::from([(Labels::new(), vec![source.kind])]);
         }
+        let mut mounts = Mounts::new();
         for line in source.files.iter().flat_map(|&file| &set_up.files[file].lines) {
             let start = line.iter().position(|octet| *octet != b' ' && *octet != b'\t').unwrap_or(0);
             let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -98,8 +100,9 @@ fn mounts(set_up: &SetUp, zone: usize) -> BTreeMap<Labels, Vec<Kind>> {
                 names.into_iter().for_each(|name| mounts.entry(name).or_default().push(kind));
             }
         }
-    }
-    mounts
+        mounts
+    };
+    sources.map(of_source).collect()
 }
 
 /// The name of the zone that holds another one's datasets without the IPv4 ones.
@@ -152,7 +155,8 @@ fn compare(set_up: &SetUp, questions: &[Question]) -> Option<Found> {
         let seen = ours.ask(&wire, Transport::Udp);
         let whole = || ours.ask(&wire, Transport::Tcp);
         found.compared += 1;
-        match faults(&expected, &seen, whole, usize::from(question.edns.unwrap_or(512))) {
+        let limit = usize::from(question.edns.unwrap_or(512));
+        match faults(&expected, &seen, whole, limit, &facts[question.zone]) {
             Ok(more) => {
                 classes.extend(more);
                 classes.iter().for_each(|class| *found.hits.entry(*class).or_default() += 1);
@@ -173,7 +177,7 @@ fn compare(set_up: &SetUp, questions: &[Question]) -> Option<Found> {
 /// Write rbldnsd's files; its datasets and options.
 fn command_line(
     set_up: &SetUp,
-    all_mounts: &[BTreeMap<Labels, Vec<Kind>>],
+    all_mounts: &[Vec<Mounts>],
     dir: &std::path::Path,
     hits: &mut Hits,
 ) -> (Vec<String>, String) {
@@ -219,18 +223,21 @@ fn labels(name: &str) -> Labels {
     name.split('.').map(|label| label.as_bytes().to_vec()).collect()
 }
 
+/// A name in wire form.
+fn wire(labels: &Labels) -> Vec<u8> {
+    labels.iter().flat_map(|label| std::iter::once(label.len() as u8).chain(label.iter().copied())).chain([0]).collect()
+}
+
 /// What rbldnsd's answers tell of the zones.
-fn facts(
-    set_up: &SetUp,
-    all_mounts: Vec<BTreeMap<Labels, Vec<Kind>>>,
-    questions: &[Question],
-    answers: &[&Answer],
-) -> Vec<Facts> {
+fn facts(set_up: &SetUp, all_mounts: Vec<Vec<Mounts>>, questions: &[Question], answers: &[&Answer]) -> Vec<Facts> {
     let zones: BTreeSet<Labels> = set_up.zones.iter().map(|zone| labels(&zone.name)).collect();
     let mut facts: Vec<Facts> = all_mounts
         .into_iter()
         .zip(&set_up.zones)
         .map(|(mounts, zone)| Facts {
+            many_servers: zone.sources.iter().flat_map(|&source| &set_up.sources[source].files).any(|&file| {
+                set_up.files[file].lines.iter().any(|line| oracle::many_servers(oracle::trim(line)).is_some())
+            }),
             own: labels(&zone.name),
             mounts,
             zones: zones.clone(),
@@ -238,13 +245,17 @@ fn facts(
             ..Facts::default()
         })
         .collect();
+    let failed = questions.iter().zip(answers).filter(|(_, answer)| answer.rcode == SERVFAIL);
+    let unserved: BTreeSet<usize> = failed.map(|(question, _)| question.zone).collect();
+    let unserved: BTreeSet<Vec<u8>> = unserved.into_iter().map(|zone| wire(&facts[zone].own)).collect();
+    facts.iter_mut().for_each(|facts| facts.unserved.clone_from(&unserved));
     for (question, answer) in questions.iter().zip(answers) {
         let facts = &mut facts[question.zone];
         let name = lower(&question.name);
         if name == facts.own && answer.rcode == 0 {
             match question.qtype {
                 6 => facts.soa = answer.records.first().cloned(),
-                2 => facts.ns = answer.records.clone(),
+                2 => (facts.ns, facts.glue) = (answer.records.clone(), answer.additional.clone()),
                 _ => {}
             }
         }
@@ -255,40 +266,65 @@ fn facts(
     facts
 }
 
-/// The part of a set-up that one zone needs.
-fn only(set_up: &SetUp, zone: usize) -> SetUp {
-    let mut part =
-        SetUp { zones: vec![set_up.zones[zone].clone()], files: Vec::new(), sources: Vec::new(), ..set_up.clone() };
-    for source in &mut part.zones[0].sources {
-        let mut copy = set_up.sources[*source].clone();
-        for file in &mut copy.files {
-            part.files.push(set_up.files[*file].clone());
-            *file = part.files.len() - 1;
+/// The part of a set-up that some zones need, and the questions about them.
+fn part(set_up: &SetUp, zones: &[usize], questions: &[Question]) -> (SetUp, Vec<Question>) {
+    let mut part = SetUp { zones: Vec::new(), files: Vec::new(), sources: Vec::new(), ..set_up.clone() };
+    for &zone in zones {
+        let mut zone = set_up.zones[zone].clone();
+        for source in &mut zone.sources {
+            let mut copy = set_up.sources[*source].clone();
+            for file in &mut copy.files {
+                part.files.push(set_up.files[*file].clone());
+                *file = part.files.len() - 1;
+            }
+            part.sources.push(copy);
+            *source = part.sources.len() - 1;
         }
-        part.sources.push(copy);
-        *source = part.sources.len() - 1;
+        part.zones.push(zone);
     }
-    part
+    let number = |zone| zones.iter().position(|&kept| kept == zone);
+    let moved = |question: &Question| Some(Question { zone: number(question.zone)?, ..question.clone() });
+    (part, questions.iter().filter_map(moved).collect())
 }
 
-/// Take lines, files and datasets out of a set-up as long as a question's answers still differ.
-fn minimise(set_up: &SetUp, zone: usize, questions: &[Question], failing: &Question) -> (SetUp, Option<Difference>) {
-    let own: Vec<Question> =
-        questions.iter().filter(|question| question.zone == zone).map(|q| Question { zone: 0, ..q.clone() }).collect();
-    let failing = Question { zone: 0, ..failing.clone() };
-    let differs = |candidate: &SetUp| {
-        let found = compare(candidate, &own)?;
-        found.differences.into_iter().find(|difference| difference.question == failing)
+/// The difference that a question shows, if it still does.
+fn differs(set_up: &SetUp, questions: &[Question], failing: &Question) -> Option<Difference> {
+    let same = |question: &Question| {
+        (&question.name, question.qtype, question.edns) == (&failing.name, failing.qtype, failing.edns)
     };
-    let mut best = only(set_up, zone);
-    let Some(mut difference) = differs(&best) else { return (best, None) };
-    for source in (0..best.zones[0].sources.len()).rev() {
-        let mut candidate = best.clone();
-        candidate.zones[0].sources.remove(source);
-        if !candidate.zones[0].sources.is_empty()
-            && let Some(still) = differs(&only(&candidate, 0))
-        {
-            (best, difference) = (only(&candidate, 0), still);
+    compare(set_up, questions)?.differences.into_iter().find(|difference| same(&difference.question))
+}
+
+/// Take zones, datasets, and lines out of a set-up as long as a question's answers still differ.
+fn minimise(set_up: &SetUp, questions: &[Question], first: &Difference) -> (SetUp, Option<Difference>) {
+    let failing = first.question.clone();
+    let (mut best, mut asked) = part(set_up, &[failing.zone], questions);
+    let mut difference = differs(&best, &asked, &failing);
+    if difference.is_none() {
+        // Another zone has a part in it.
+        (best, asked) = (set_up.clone(), questions.to_vec());
+        let mut at = 0;
+        while at < best.zones.len() {
+            let others: Vec<usize> = (0..best.zones.len()).filter(|&zone| zone != at).collect();
+            let (candidate, fewer) = part(&best, &others, &asked);
+            match differs(&candidate, &fewer, &failing) {
+                Some(still) => (best, asked, difference) = (candidate, fewer, Some(still)),
+                None => at += 1,
+            }
+        }
+    }
+    for zone in 0..best.zones.len() {
+        for source in (0..best.zones[zone].sources.len()).rev() {
+            let mut candidate = best.clone();
+            candidate.zones[zone].sources.remove(source);
+            if candidate.zones[zone].sources.is_empty() {
+                continue;
+            }
+            let all: Vec<usize> = (0..candidate.zones.len()).collect();
+            let candidate = part(&candidate, &all, &[]).0;
+            if let Some(still) = differs(&candidate, &asked, &failing) {
+                (best, difference) = (candidate, Some(still));
+            }
         }
     }
     for file in 0..best.files.len() {
@@ -299,15 +335,15 @@ fn minimise(set_up: &SetUp, zone: usize, questions: &[Question], failing: &Quest
                 let mut candidate = best.clone();
                 let end = (at + step).min(candidate.files[file].lines.len());
                 candidate.files[file].lines.drain(at..end);
-                match differs(&candidate) {
-                    Some(still) => (best, difference) = (candidate, still),
+                match differs(&candidate, &asked, &failing) {
+                    Some(still) => (best, difference) = (candidate, Some(still)),
                     None => at += step,
                 }
             }
             step /= 2;
         }
     }
-    (best, Some(difference))
+    (best, difference)
 }
 
 /// A difference, told so that it can be made again.
@@ -343,14 +379,14 @@ fn tell(answer: &Answer) -> String {
     };
     let list = |records: &BTreeSet<ask::Record>| records.iter().map(record).collect::<Vec<_>>().join(", ");
     format!(
-        "rcode {} aa {} tc {} octets {} [{}] authority [{}] additional {}",
+        "rcode {} aa {} tc {} octets {} [{}] authority [{}] additional {:?}",
         answer.rcode,
         answer.aa,
         answer.tc,
         answer.octets,
         list(&answer.records),
         list(&answer.authority),
-        answer.additional.len()
+        answer.additional
     )
 }
 
@@ -384,7 +420,7 @@ fn differential() {
             for difference in &found.differences {
                 let zone = difference.question.zone;
                 if reports.lock().unwrap().len() < FAILURES_MAX && zones.insert(zone) {
-                    let (small, still) = minimise(&set_up, zone, &questions, &difference.question);
+                    let (small, still) = minimise(&set_up, &questions, difference);
                     let text = report(own, &small, still.as_ref().unwrap_or(difference));
                     reports.lock().unwrap().push(text);
                 }

@@ -18,11 +18,13 @@ use super::lines::labels_of;
 pub enum Class {
     /// A CR before a line's end belongs to the line's end; rbldnsd takes it for a part of the line.
     CarriageReturn,
+    /// A NUL ends a line, and blanks before it are blanks at the line's end; in rbldnsd they stay.
+    BlankBeforeNul,
     /// A byte order mark is passed over; in rbldnsd it spoils the first line.
     ByteOrderMark,
     /// A bad line of `generic` is skipped and told; rbldnsd drops the whole dataset for some.
     GenericFatal,
-    /// Nine words or two `::` are no IPv6 address; rbldnsd lists the first part and takes the rest for a value.
+    /// Nine words, two `::` or a `:` at the end are no IPv6 address; rbldnsd lists the first part and takes the rest for a value.
     IpSixGarbage,
     /// RFC 8020, D-17: each well-formed partial address is NODATA; NXDOMAIN in rbldnsd.
     PartialAddress,
@@ -40,6 +42,16 @@ pub enum Class {
     Mapped,
     /// D-9: texts are kept up to 1020 octets and sent as several strings; rbldnsd cuts at 254 (`generic`: 255).
     LongText,
+    /// A `$NS` of more names than rbldnsd can use is served; rbldnsd drops it and refuses NS at the apex.
+    ManyServers,
+    /// RFC 1034 section 4.3.2: an answer about name servers brings their addresses; under `-a` rbldnsd leaves them out.
+    GlueUnderMinimal,
+    /// RFC 2181 section 5.2: one TTL for a set. rbldnsd sees to it as well, but loses its way behind a text of 255 octets.
+    MixedTtl,
+    /// Addresses of name servers come from zones that are served; in rbldnsd also from the rest of one that is not.
+    GlueOfUnserved,
+    /// A lone `*` in a `dnset` is refused with a hint; rbldnsd lists the name `*`, which nobody asks for.
+    LoneStar,
     /// D-8: what does not fit is told with TC; rbldnsd leaves records out and clears AA.
     TooLarge,
 }
@@ -64,12 +76,26 @@ pub fn for_rbldnsd(kind: Kind, file: &FileText, hits: &mut Hits) -> Vec<u8> {
             hit(Class::CarriageReturn);
             line = head;
         }
+        if let Some(nul) = line.iter().position(|&octet| octet == 0)
+            && let [.., b' ' | b'\t'] = line[..nul]
+        {
+            hit(Class::BlankBeforeNul);
+            line = trim(&line[..nul]);
+        }
         let text = trim(line.split(|&octet| octet == 0).next().unwrap_or_default());
         if let Some(section) = section(text).filter(|_| kind == Kind::Combined) {
             kind_here = section.0.unwrap_or(kind_here);
         }
         let special = matches!(text, [b'$', ..] | [b'#' | b';', ..] | [b':', b'$', ..]);
+        let servers = many_servers(text);
+        if let Some(servers) = &servers {
+            hit(Class::ManyServers);
+            line = servers;
+        }
+        let key = words(text.strip_prefix(b"!").unwrap_or(text));
+        let star = key.first().is_some_and(|word| *word == b"*");
         let dropped = match kind_here {
+            Kind::Dnset if star => Some(Class::LoneStar),
             Kind::Generic if !special && is_fatal(text) => Some(Class::GenericFatal),
             Kind::Ip6Trie | Kind::Ip6Tset if !special && is_ip6_garbage(text) => Some(Class::IpSixGarbage),
             _ => None,
@@ -83,6 +109,32 @@ pub fn for_rbldnsd(kind: Kind, file: &FileText, hits: &mut Hits) -> Vec<u8> {
         }
     }
     out
+}
+
+/// A `$NS` line cut down to what rbldnsd can use, if it says more.
+pub fn many_servers(line: &[u8]) -> Option<Vec<u8>> {
+    /// rbldnsd takes 32 names, and about 500 octets of names and their addresses; this is well below.
+    const OCTETS_MAX: usize = 300;
+    let rest = line.strip_prefix(b"$").or_else(|| line.get(1..)?.strip_prefix(b"$"))?;
+    let words = words(rest);
+    let [head, ttl, names @ ..] = words.as_slice() else { return None };
+    let is_ns = head.eq_ignore_ascii_case(b"NS") || head.eq_ignore_ascii_case(b"NAMESERVER");
+    let used = || names.iter().filter(|name| !name.starts_with(b"-"));
+    // Name, record and the record of an address.
+    let octets = |name: &&[u8]| name.len() + 2 + 12 + 16;
+    if !is_ns || !rest.starts_with(head) || used().map(octets).sum::<usize>() <= OCTETS_MAX {
+        return None;
+    }
+    let mut room = OCTETS_MAX;
+    let mut line = [b"$NS ", *ttl].concat();
+    for name in used() {
+        room = room.saturating_sub(octets(name));
+        if room > 0 {
+            line.push(b' ');
+            line.extend(*name);
+        }
+    }
+    Some(line)
 }
 
 /// The same file without its IPv4 sections.
@@ -126,7 +178,7 @@ pub fn is_ip6(kind: Kind) -> bool {
 }
 
 /// Without blanks at both ends.
-fn trim(line: &[u8]) -> &[u8] {
+pub fn trim(line: &[u8]) -> &[u8] {
     let blank = |octet: &u8| *octet == b' ' || *octet == b'\t';
     let start = line.iter().position(|octet| !blank(octet)).unwrap_or(line.len());
     let end = line.iter().rposition(|octet| !blank(octet)).map_or(start, |at| at + 1);
@@ -153,7 +205,7 @@ pub fn section(line: &[u8]) -> Option<(Option<Kind>, Vec<Labels>)> {
     let mounts = mounts
         .iter()
         .take_while(|mount| !matches!(mount.first(), Some(b'#' | b';')))
-        .map(|mount| if *mount == b"@" { Labels::new() } else { lower(&labels_of(mount)) })
+        .filter_map(|mount| if *mount == b"@" { Some(Labels::new()) } else { Some(lower(&labels_of(mount)?)) })
         .collect();
     Some((kind, mounts))
 }
@@ -199,32 +251,42 @@ fn is_fatal(line: &[u8]) -> bool {
     }
 }
 
-/// Whether a line's key has nine words or two `::`.
+/// Whether a line's key has nine words, two `::`, or a `:` too many at its end.
 fn is_ip6_garbage(line: &[u8]) -> bool {
     let line = trim(line.strip_prefix(b"!").unwrap_or(line));
     let key = line.split(|octet| !octet.is_ascii_hexdigit() && *octet != b':').next().unwrap_or_default();
     let double = key.windows(2).filter(|pair| pair == b"::").count();
     let filled = key.split(|&octet| octet == b':').filter(|word| !word.is_empty()).count();
-    double > 1 || filled > 8
+    let odd_end = key.ends_with(b":") && !key.ends_with(b"::");
+    double > 1 || filled > 8 || double > 0 && odd_end
 }
+
+/// Types by mount of one dataset.
+pub type Mounts = BTreeMap<Labels, Vec<Kind>>;
 
 /// What an oracle must know of a zone.
 #[derive(Default)]
 pub struct Facts {
     /// Its own labels.
     pub own: Labels,
-    /// Types by mount: what lies where below the zone.
-    pub mounts: BTreeMap<Labels, Vec<Kind>>,
+    /// Types by mount of each dataset: what lies where below the zone.
+    pub mounts: Vec<Mounts>,
     /// What rbldnsd answers for the apex' SOA.
     pub soa: Option<Record>,
     /// What it answers for its NS.
     pub ns: BTreeSet<Record>,
+    /// The addresses that come with them.
+    pub glue: BTreeSet<(Vec<u8>, Record)>,
+    /// Names in wire form of zones that are SERVFAIL.
+    pub unserved: BTreeSet<Vec<u8>>,
     /// Names of all zones.
     pub zones: BTreeSet<Labels>,
     /// Names with a name below them that rbldnsd knows.
     pub above: BTreeSet<Labels>,
     /// Whether positive answers carry NS in authority.
     pub full: bool,
+    /// Whether rbldnsd got fewer name servers than there are.
+    pub many_servers: bool,
 }
 
 /// Largest TTL (RFC 2181 section 8).
@@ -235,6 +297,10 @@ const NOERROR: u8 = 0;
 const NXDOMAIN: u8 = 3;
 /// See above.
 const NOTIMP: u8 = 4;
+/// Octets of an EDNS record, which rbldnsd adds to large answers only.
+const OPT_LEN: usize = 11;
+/// Type NS.
+const NS: u16 = 2;
 /// Type SOA.
 const SOA: u16 = 6;
 /// Type TXT.
@@ -295,6 +361,13 @@ pub fn expected(question: &Question, theirs: &Theirs<'_>, facts: &Facts) -> (Ans
             }
         }
     }
+    if answer.records.iter().any(|(rtype, _, data)| *rtype == TXT && data.len() >= 255) {
+        let even = under_least_ttl(answer.records.iter());
+        if even != answer.records {
+            answer.records = even;
+            classes.push(Class::MixedTtl);
+        }
+    }
     let mut clamped = false;
     for records in [&mut answer.records, &mut answer.authority] {
         *records = std::mem::take(records).into_iter().map(|record| clamp(record, &mut clamped)).collect();
@@ -330,27 +403,33 @@ fn unite(answer: &mut Answer, more: &Answer, facts: &Facts) {
     }
     answer.rcode = NOERROR;
     if answer.records.is_empty() && !more.records.is_empty() {
-        answer.authority = if facts.full { facts.ns.clone() } else { BTreeSet::new() };
+        if facts.full {
+            (answer.authority, answer.additional) = (facts.ns.clone(), facts.glue.clone());
+        } else {
+            answer.authority.clear();
+        }
     }
+    answer.records = under_least_ttl(answer.records.iter().chain(&more.records));
+}
+
+/// The same records, those of each type under the least of their TTLs.
+fn under_least_ttl<'a>(records: impl Iterator<Item = &'a Record> + Clone) -> BTreeSet<Record> {
     let mut least: BTreeMap<u16, u32> = BTreeMap::new();
-    for (rtype, ttl, _) in answer.records.iter().chain(&more.records) {
+    for (rtype, ttl, _) in records.clone() {
         let known = least.entry(*rtype).or_insert(*ttl);
         *known = (*known).min(*ttl);
     }
-    let all = answer.records.iter().chain(&more.records);
-    answer.records = all.map(|(rtype, _, data)| (*rtype, least[rtype], data.clone())).collect();
+    records.map(|(rtype, _, data)| (*rtype, least[rtype], data.clone())).collect()
 }
 
 /// Whether a name is a part of an address in the section that it lies in.
 fn is_partial(name: &Labels, facts: &Facts) -> bool {
     let relative = &name[..name.len() - facts.own.len()];
-    let plain = facts.mounts.get(&Labels::new());
-    let deepest = (0..=relative.len()).find_map(|n| facts.mounts.get_key_value(&relative[n..]));
-    let parts = [
-        (relative, plain),
-        (&relative[..relative.len() - deepest.map_or(0, |(mount, _)| mount.len())], deepest.map(|(_, kinds)| kinds)),
-    ];
-    parts.into_iter().any(|(inner, kinds)| kinds.into_iter().flatten().any(|kind| is_part_of(inner, *kind)))
+    facts.mounts.iter().any(|mounts| {
+        // Of the sections of one dataset only those at the deepest mount are asked.
+        let deepest = (0..=relative.len()).find_map(|n| Some((n, mounts.get(&relative[n..])?)));
+        deepest.is_some_and(|(n, kinds)| kinds.iter().any(|kind| is_part_of(&relative[..n], *kind)))
+    })
 }
 
 /// Whether labels are a part of an address of a type.
@@ -374,17 +453,16 @@ pub fn faults(
     ours: &Answer,
     whole: impl FnOnce() -> Answer,
     limit: usize,
+    facts: &Facts,
 ) -> Result<Vec<Class>, String> {
     if ours.repeated {
         return Err("a record twice".into());
     }
     let denies = expected.rcode == NOERROR || expected.rcode == NXDOMAIN;
-    let no_room = denies && (!expected.aa || expected.octets + 12 > limit) || ours.tc;
-    if no_room {
+    if denies && (!expected.aa || expected.octets + OPT_LEN > limit) || ours.tc {
         let whole = whole();
-        let long = missing(&expected.data(), &whole.data(), true)?;
-        let mut classes = missing(&ours.data(), &whole.data(), false)?;
-        classes.extend(long);
+        let mut classes = missing(&expected.data(), &whole.data(), true)?;
+        classes.extend(missing(&ours.data(), &whole.data(), false)?);
         if (whole.rcode, whole.aa) != (expected.rcode, true) || (ours.rcode, ours.aa) != (expected.rcode, true) {
             return Err("another code".into());
         }
@@ -395,15 +473,47 @@ pub fn faults(
         return Err("another code or AA".into());
     }
     let mut classes = missing(&expected.data(), &ours.data(), true)?;
-    classes.extend(missing(&ours.data(), &expected.data(), true)?);
+    let mut more = ours.data();
+    if facts.many_servers {
+        more.retain(|(rtype, _)| *rtype != NS);
+    }
+    classes.extend(missing(&more, &expected.data(), true)?);
     classes.dedup();
     if expected.ttls() != ours.ttls() {
         return Err("other TTLs".into());
     }
+    if facts.many_servers && expected.authority.iter().all(|(rtype, ..)| *rtype == NS) {
+        if !expected.authority.is_subset(&ours.authority) && !ours.authority.is_empty() {
+            return Err("another authority section".into());
+        }
+        classes.push(Class::ManyServers);
+        return Ok(classes);
+    }
     if expected.authority != ours.authority {
-        return Err("another authority section".into());
+        // They are a courtesy: where there is no room for all of them there are none, and that is no truncation.
+        let uncompressed: usize = expected.authority.iter().map(|(_, _, data)| data.len()).sum();
+        let courtesy = expected.authority.iter().all(|(rtype, ..)| *rtype == NS) && ours.authority.is_empty();
+        if !courtesy || expected.octets + OPT_LEN + uncompressed <= limit {
+            return Err("another authority section".into());
+        }
+        classes.push(Class::TooLarge);
+        return Ok(classes);
     }
     if expected.additional != ours.additional {
+        let servers = ours.records.iter().filter(|(rtype, ..)| *rtype == NS).map(|(_, _, name)| name);
+        let servers: BTreeSet<_> = servers.collect();
+        let of_unserved = |(owner, _): &&(Vec<u8>, Record)| facts.unserved.iter().any(|zone| owner.ends_with(zone));
+        if ours.additional.is_subset(&expected.additional)
+            && expected.additional.difference(&ours.additional).all(|glue| of_unserved(&glue))
+        {
+            classes.push(Class::GlueOfUnserved);
+            return Ok(classes);
+        }
+        let owned = ours.additional.iter().all(|(owner, _)| servers.contains(owner));
+        if !facts.full && expected.additional.is_empty() && owned {
+            classes.push(Class::GlueUnderMinimal);
+            return Ok(classes);
+        }
         return Err("another additional section".into());
     }
     Ok(classes)
