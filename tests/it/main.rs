@@ -1,7 +1,7 @@
 //! The server as its users meet it: the real binary, real sockets, real zone files.
 //!
 //! `server` starts and asks it, `message` spells queries and replies, `judge` says what may differ from rbldnsd.
-//! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by rbldnsd (`conformance`, `reallists`),
+//! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by rbldnsd (`conformance`, `reallists`, `differential`),
 //! by what an operator does (`cli`, `settings`, `metrics`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how to run them.
 
 mod cli;

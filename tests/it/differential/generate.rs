@@ -7,7 +7,8 @@
 use dnsbld::dataset::Kind;
 
 use super::dice::Dice;
-use super::lines::{Lines, name_on};
+use super::lines::Lines;
+use super::names::name_on;
 
 /// Everything that one run of rbldnsd serves.
 #[derive(Clone)]
@@ -99,6 +100,8 @@ pub struct Question {
 
 /// Zones of one set-up.
 const ZONES: usize = 40;
+/// The first so many zones have names that `$NS` lines use.
+const HOMES: usize = 4;
 /// Types of the questions, the usual ones more often.
 const QTYPES: [u16; 36] = [
     1, 1, 1, 1, 1, 1, 1, 1, 16, 16, 16, 16, 16, 16, 16, 16, 255, 255, 255, 255, 15, 2, 6, 28, 43, 65, 257, 256, 0, 12,
@@ -116,7 +119,7 @@ impl SetUp {
             0 => (dice.of(&[60, 2100, 7200]), dice.of(&[0, 30]), dice.of(&[7200, 86_400])),
             _ => (2100, 0, u32::MAX),
         };
-        let options = Options { mask_host_bits: dice.once_in(4), ttl, full: !dice.once_in(6) };
+        let options = Options { mask_host_bits: dice.once_in(4), ttl, full: !dice.once_in(4) };
         let mut set_up = Self { options, files: Vec::new(), sources: Vec::new(), zones: Vec::new() };
         for number in 0..ZONES {
             set_up.add_zone(number, &mut dice);
@@ -127,6 +130,7 @@ impl SetUp {
     /// Add a zone and its datasets.
     fn add_zone(&mut self, number: usize, dice: &mut Dice) {
         let name = match dice.below(8) {
+            _ if (1..=HOMES).contains(&number) => format!("z{number}.test"),
             0 if number > 0 => format!("n{number}.{}", self.zones[dice.below(number)].name),
             1 if number > 0 => format!("n{number}.b.{}", self.zones[dice.below(number)].name),
             2 => format!("bl.z{number}.test"),
@@ -146,7 +150,31 @@ impl SetUp {
                 sources.push(source);
             }
         }
+        if (1..=HOMES).contains(&number) && dice.once_in(2) {
+            sources.push(self.add_home(number, dice));
+        }
         self.zones.push(ZoneText { name, spelt, sources });
+    }
+
+    /// Add a dataset with an address for what `$NS` lines call a name server in the zone, expired perhaps; its number.
+    fn add_home(&mut self, number: usize, dice: &mut Dice) -> usize {
+        let (kind, line) =
+            [(Kind::Ip4Set, "10.1"), (Kind::Generic, "a A 10.9.9.9"), (Kind::Dnset, "ns"), (Kind::Dnset, ".a")]
+                [(number - 1) % 4];
+        let mut lines = vec![line.as_bytes().to_vec()];
+        if dice.once_in(4) {
+            lines.push(b"$TIMESTAMP 2020-01-01 +1d".to_vec());
+        }
+        self.files.push(FileText {
+            lines,
+            ends: true,
+            bom: false,
+            gzip: false,
+            mtime: 1_650_000_000,
+            subjects: Vec::new(),
+        });
+        self.sources.push(SourceText { kind, files: vec![self.files.len() - 1] });
+        self.sources.len() - 1
     }
 
     /// Add a dataset and its files.
