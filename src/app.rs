@@ -5,6 +5,7 @@ mod serve;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;
@@ -12,10 +13,12 @@ use clap_complete::Shell;
 use crate::check::{self, Report};
 use crate::cli::{CheckArgs, Cli};
 use crate::config::Settings;
+use crate::export::{self, Format};
 use crate::query;
 use crate::sys::clock;
 use crate::wire::name::Name;
-use crate::zonefile::{ReadOptions, Source};
+use crate::zone::{Zone, ZoneState};
+use crate::zonefile::{self, ReadOptions, Source};
 
 pub use serve::run as serve;
 
@@ -106,6 +109,33 @@ fn check_zones(settings: &Settings) -> Vec<check::Zone> {
         invalid_guard: zone.guard.invalid_name,
     };
     settings.zones.iter().map(zone).collect()
+}
+
+/// Write a zone in a form that other programs read. Errors: settings or files that can not be used, data past their
+/// expiry, or the output can not be written.
+pub fn export(config: &Path, zone: &str, to: Format, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let settings = Settings::read(config)?;
+    let wanted = zone.parse::<Name>().map_err(|error| format!("`{zone}` is no zone's name: {error}"))?.to_lower();
+    let zone = settings.zones.iter().find(|zone| zone.name == wanted);
+    let zone = zone.ok_or_else(|| format!("{} names no zone `{wanted}`", config.display()))?;
+    let (mut datasets, mut mtime_ns, now) = (Vec::new(), 0, clock::now_s());
+    if !zone.retired {
+        for dataset in &zone.datasets {
+            let loaded = zonefile::read(&dataset.source(), now, &mut |_| {})?;
+            mtime_ns = loaded.stamps.iter().map(|stamp| stamp.mtime_ns).fold(mtime_ns, i128::max);
+            if loaded.dataset.expires().is_some_and(|at| now >= at) {
+                return Err(format!("{wanted} has expired by its `$TIMESTAMP`; it wants newer files").into());
+            }
+            datasets.push(Arc::new(loaded.dataset));
+        }
+    }
+    // As the server counts: seconds on a circle of 32 bits.
+    let serial = mtime_ns.div_euclid(1_000_000_000) as u32;
+    let zone = Zone::build(serve::zone_settings(zone), 0, serial, ZoneState::Ready, datasets);
+    match to {
+        Format::MasterFile => export::master_file(&zone, out)?,
+    }
+    Ok(Exit::Done)
 }
 
 /// Write the manual page of the program or of one of its commands. Errors: no such command, or the output can not be written.

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::dataset::Kind;
+use crate::export::Format;
 
 /// What every help text ends with.
 const EXIT_CODES: &str = "\
@@ -85,6 +86,24 @@ Exit codes:
   0  ended by a signal; as a daemon: started
   1  wrong usage, or a start that failed";
 
+/// More on `export`.
+const EXPORT_HELP: &str = "\
+The files are read as `serve` reads them; no server needs to run, and none is asked.
+
+A `master-file` (RFC 1035 section 5) is for BIND, NSD, Knot and other DNS servers, which then answer as dnsbld does: \
+listed blocks are wildcards, and what is not listed in them is left out by splitting them. A wildcard's text has the \
+first address of its block where a host's has the address that was asked about. Names that are excluded from below a \
+wildcard exist without data. Partial addresses, and names below a wildcard that are no address, may be answered \
+otherwise. For names that are no host names, such as `a_b.example`, BIND wants `check-names ignore`.
+
+Example:
+  dnsbld export --config zones/dnsbld.toml --zone bl.example.org --to master-file > bl.example.org.db
+
+Exit codes:
+  0  done
+  1  failure: nothing, or not all, was written
+  2  wrong usage";
+
 /// Authoritative DNS server for blocklists (DNSBLs).
 ///
 /// dnsbld serves rbldnsd's zone files over DNS, on UDP and TCP, and rereads them while it answers.
@@ -132,6 +151,19 @@ pub enum Command {
         #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Write a zone in a form that other programs read
+    #[command(after_long_help = EXPORT_HELP, after_help = EXIT_CODES)]
+    Export {
+        /// The settings
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The zone
+        #[arg(long, value_name = "ZONE")]
+        zone: String,
+        /// The form
+        #[arg(long, value_name = "FORMAT", value_parser = format_parser())]
+        to: Format,
+    },
     /// Print the manual page, in roff
     #[command(after_help = EXIT_CODES, after_long_help = "Examples:\n  dnsbld man | man -l -\n  dnsbld man check > dnsbld-check.1\n\nExit codes:\n  0  done\n  1  failure\n  2  wrong usage")]
     Man {
@@ -166,6 +198,11 @@ pub struct CheckArgs {
 /// Reads a dataset type, and lists all types in help and completions.
 fn kind_parser() -> impl TypedValueParser<Value = Kind> {
     PossibleValuesParser::new(Kind::ALL.map(|(_, name)| name)).try_map(|name| name.parse::<Kind>())
+}
+
+/// Reads an export format, and lists all formats in help and completions.
+fn format_parser() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(|(_, name)| name)).try_map(|name| name.parse::<Format>())
 }
 
 #[cfg(test)]
@@ -212,6 +249,10 @@ mod tests {
                     json: true,
                 },
             ),
+            (
+                "dnsbld export --config a.toml --zone bl.example.org --to master-file",
+                Command::Export { config: "a.toml".into(), zone: "bl.example.org".into(), to: Format::MasterFile },
+            ),
             ("dnsbld man", Command::Man { command: None }),
             ("dnsbld completions zsh", Command::Completions { shell: Shell::Zsh }),
         ];
@@ -230,6 +271,8 @@ mod tests {
             ("dnsbld check a --type ip5set", "invalid value 'ip5set'"),
             ("dnsbld check --config a.toml b --type ip4set", "cannot be used with"),
             ("dnsbld query --config a.toml", "required arguments"),
+            ("dnsbld export --config a.toml --zone bl.example.org", "required arguments"),
+            ("dnsbld export --config a.toml --zone z --to csv", "invalid value 'csv'"),
             ("dnsbld completions ksh", "invalid value 'ksh'"),
             ("dnsbld sreve --config a", "unrecognized subcommand"),
         ] {

@@ -19,6 +19,7 @@
 //! - [`serve`]: the one pure function that answers; UDP workers and TCP streams around it.
 //! - [`load`]: what changed, what to rebuild, and what never replaces good data.
 //! - [`stats`], [`http`]: counters, and the pages that show them.
+//! - [`export`]: what a zone lists, for other programs.
 //! - [`config`], [`check`], [`query`], [`cli`], [`app`]: settings, the operations, and the wiring.
 //! - [`rbldnsd`]: rbldnsd's command line in front of the same server.
 //! - [`sys`]: what the operating system does for us.
@@ -43,6 +44,7 @@ pub mod cli;
 pub mod config;
 pub mod dataset;
 pub mod diag;
+pub mod export;
 pub mod http;
 pub mod load;
 pub mod query;

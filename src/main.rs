@@ -26,6 +26,7 @@ fn main() -> ExitCode {
             app::query(&subject, zone.as_deref(), &config, json, &mut out)
         }
         Command::Rbldnsd { args } => return rbldnsd::main(args),
+        Command::Export { config, zone, to } => app::export(&config, &zone, to, &mut out),
         Command::Man { command } => app::man(command.as_deref(), &mut out),
         Command::Completions { shell } => app::completions(shell, &mut out),
     };

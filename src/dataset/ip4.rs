@@ -1,7 +1,9 @@
 //! The IPv4 datasets: octet levels (`ip4set`, `ip4tset`) and longest prefix (`ip4trie`).
 
 use super::hosts::{Hosts, HostsBuilder};
-use super::ranges::{self, Prefix};
+use super::keys::Bits;
+use super::layers::{Layers, Stream};
+use super::ranges::{self, Prefix, Range};
 use super::ranges4::Ranges4;
 use super::values::{EXCLUDED, Interner};
 
@@ -20,6 +22,11 @@ pub struct Ip4Set {
 #[inline]
 fn mask(address: u32, len: u32) -> u32 {
     address & (u32::MAX << (32 - len))
+}
+
+/// The items of a level as ranges.
+fn items(level: &Hosts, len: u32) -> Stream<'_, u32> {
+    Box::new(level.range(0, u32::MAX).map(move |(first, id)| Range { first, last: first.block_end(len), id }))
 }
 
 impl Ip4Set {
@@ -74,6 +81,11 @@ impl Ip4Set {
     /// Items of each level, the finest first.
     pub fn level_lens(&self) -> [usize; 4] {
         self.levels.each_ref().map(Hosts::len)
+    }
+
+    /// What is listed: disjoint ranges, ascending.
+    pub fn ranges(&self) -> Layers<'_, u32> {
+        Layers::new(LEVELS.iter().zip(&self.levels).map(|(&len, level)| items(level, len)).collect())
     }
 
     /// Heap memory, octets.
@@ -165,6 +177,13 @@ impl Ip4Trie {
             let (first, last) = (range.first.max(first), range.last.min(last));
             (self.hosts.range(first, last).count() as u64) < u64::from(last - first) + 1
         })
+    }
+
+    /// What is listed: disjoint ranges, ascending.
+    pub fn ranges(&self) -> Layers<'_, u32> {
+        let mut layers = vec![items(&self.hosts, 32)];
+        layers.extend(self.ranges.streams());
+        Layers::new(layers)
     }
 
     /// Heap memory, octets.

@@ -4,8 +4,9 @@
 //! prefixes stand apart and are asked first.
 
 use super::keys::Keys;
-use super::ranges::{self, Prefix, Ranges};
-use super::values::EXCLUDED;
+use super::layers::{Layers, Stream};
+use super::ranges::{self, Prefix, Range, Ranges};
+use super::values::{EXCLUDED, FIRST};
 
 /// Bits of an address that a network's prefix has at most in practice.
 const HALF: u32 = 64;
@@ -13,6 +14,11 @@ const HALF: u32 = 64;
 /// First and last /64 (top halves) that `first..=last` lies in.
 fn top_half(address: u128) -> u64 {
     (address >> HALF) as u64
+}
+
+/// The addresses in a range of /64s.
+fn whole(first: u64, last: u64, id: u32) -> Range<u128> {
+    Range { first: u128::from(first) << HALF, last: u128::from(last) << HALF | u128::from(u64::MAX), id }
 }
 
 /// `ip6trie`: the longest prefix around the address answers, with one value.
@@ -64,6 +70,13 @@ impl Ip6Trie {
             }
             at <= high
         })
+    }
+
+    /// What is listed: disjoint ranges, ascending.
+    pub fn ranges(&self) -> Layers<'_, u128> {
+        let networks = self.networks.range(0, u64::MAX).map(|range| whole(range.first, range.last, range.id));
+        let layers: [Stream<'_, u128>; 2] = [Box::new(self.long.range(0, u128::MAX)), Box::new(networks)];
+        Layers::new(layers.into())
     }
 
     /// Heap memory, octets.
@@ -130,6 +143,16 @@ impl Ip6Tset {
     /// Listed /64s and excepted addresses.
     pub fn lens(&self) -> (usize, usize) {
         (self.networks.len(), self.exceptions.len())
+    }
+
+    /// What is listed, all under the first id: disjoint ranges, ascending.
+    pub fn ranges(&self) -> Layers<'_, u128> {
+        let exceptions = self.exceptions.rows(0, u128::MAX).map(|row| self.exceptions.get(row));
+        let exceptions = exceptions.map(|address| Range { first: address, last: address, id: EXCLUDED });
+        let networks = self.networks.rows(0, u64::MAX).map(|row| self.networks.get(row));
+        let networks = networks.map(|network| whole(network, network, FIRST));
+        let layers: [Stream<'_, u128>; 2] = [Box::new(exceptions), Box::new(networks)];
+        Layers::new(layers.into())
     }
 
     /// Heap memory, octets.

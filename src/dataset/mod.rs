@@ -6,6 +6,7 @@
 //! | [`builder`] | entries on their way to a dataset |
 //! | [`values`], [`template`] | what is answered, each thing kept once; its templates |
 //! | [`hosts`], [`ranges`], [`ranges4`] | addresses to value ids: 16-bit strides, disjoint ranges |
+//! | [`layers`] | what is listed, in order |
 //! | [`ip4`], [`ip6`] | the address datasets, made of those |
 //! | [`names`], [`records`] | names to value ids; `generic` |
 //! | [`counts`] | how much of what there is |
@@ -21,6 +22,7 @@ pub mod hosts;
 pub mod ip4;
 pub mod ip6;
 pub mod keys;
+pub mod layers;
 pub mod names;
 pub mod ranges;
 pub mod ranges4;
@@ -41,6 +43,7 @@ use crate::wire::name::Name;
 use clients::{Clients, Decision};
 use ip4::{Ip4Set, Ip4Trie};
 use ip6::{Ip6Trie, Ip6Tset};
+use layers::Layers;
 use names::Names;
 use records::Records;
 use template::Template;
@@ -307,6 +310,24 @@ impl Dataset {
         match &self.data {
             Data::Acl(clients) => clients.decide(client),
             _ => Decision::Act(Action::Pass),
+        }
+    }
+
+    /// What an IPv4 dataset lists, as disjoint ranges, ascending; nothing for other types.
+    pub(crate) fn ranges4(&self) -> Layers<'_, u32> {
+        match &self.data {
+            Data::Ip4Set(set) => set.ranges(),
+            Data::Ip4Trie(trie) => trie.ranges(),
+            _ => Layers::new(Vec::new()),
+        }
+    }
+
+    /// What an IPv6 dataset lists, likewise.
+    pub(crate) fn ranges6(&self) -> Layers<'_, u128> {
+        match &self.data {
+            Data::Ip6Trie(trie) => trie.ranges(),
+            Data::Ip6Tset(set) => set.ranges(),
+            _ => Layers::new(Vec::new()),
         }
     }
 

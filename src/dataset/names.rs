@@ -8,7 +8,7 @@
 //! Names are labels in wire form without the root, lower case. An empty non-terminal, which has no data but
 //! names below it (RFC 8020), is a record of its own.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
 
@@ -18,6 +18,7 @@ use super::column::Column;
 use super::entry::Scope;
 use super::values::EXCLUDED;
 use crate::sys;
+use crate::wire::name::LABELS_MAX;
 
 /// Names for each bucket: fewer cost more index, more cost longer searches.
 const NAMES_PER_BUCKET: usize = 4;
@@ -61,6 +62,18 @@ pub struct Names {
     seed: foldhash::fast::RandomState,
 }
 
+/// A record's place.
+struct Record {
+    /// Its flags.
+    flags: u8,
+    /// Where its ids stand.
+    ids: usize,
+    /// The code of its last label.
+    code: u8,
+    /// Where its other labels stand.
+    labels: std::ops::Range<usize>,
+}
+
 /// What a table says of one name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hit {
@@ -85,25 +98,16 @@ impl Names {
         let mut at = self.index[bucket] as usize;
         let end = self.index[bucket + 1] as usize;
         while at < end {
-            let (mut len, flags) = (usize::from(self.records[at] & LEN_FOLLOWS), self.records[at] >> LEN_BITS);
-            let mut ids = at + 1;
-            if len == usize::from(LEN_FOLLOWS) {
-                len = self.records[ids].into();
-                ids += 1;
-            }
-            let code = ids + usize::from(self.id_len) * usize::from((flags & EXACT) + (flags & BELOW) / BELOW);
-            let ending = &self.endings[usize::from(self.records[code])];
-            let labels = code + 1;
-            if len + ending.len() == name.len()
-                && self.records[labels..labels + len] == name[..len]
-                && **ending == name[len..]
+            let record = self.record(at);
+            let ending = &*self.endings[usize::from(record.code)];
+            let labels = &self.records[record.labels.clone()];
+            if labels.len() + ending.len() == name.len()
+                && *labels == name[..labels.len()]
+                && *ending == name[labels.len()..]
             {
-                let exact = (flags & EXACT != 0).then(|| self.id(ids));
-                let below_at = ids + if exact.is_some() { usize::from(self.id_len) } else { 0 };
-                let below = (flags & BELOW != 0).then(|| self.id(below_at));
-                return Some(Hit { exact, below, parent: flags & PARENT != 0 });
+                return Some(self.hit(&record));
             }
-            at = labels + len;
+            at = record.labels.end;
         }
         None
     }
@@ -113,6 +117,59 @@ impl Names {
     pub fn prefetch(&self, name: &[u8]) {
         let bucket = bucket(hash(&self.seed, name), self.index.len() - 1);
         sys::prefetch(&self.records, self.index[bucket] as usize);
+    }
+
+    /// The record at a place.
+    #[inline]
+    fn record(&self, at: usize) -> Record {
+        let (mut len, flags) = (usize::from(self.records[at] & LEN_FOLLOWS), self.records[at] >> LEN_BITS);
+        let mut ids = at + 1;
+        if len == usize::from(LEN_FOLLOWS) {
+            len = self.records[ids].into();
+            ids += 1;
+        }
+        let code = ids + usize::from(self.id_len) * usize::from((flags & EXACT) + (flags & BELOW) / BELOW);
+        Record { flags, ids, code: self.records[code], labels: code + 1..code + 1 + len }
+    }
+
+    /// What a record says.
+    #[inline]
+    fn hit(&self, record: &Record) -> Hit {
+        let exact = (record.flags & EXACT != 0).then(|| self.id(record.ids));
+        let below_at = record.ids + if exact.is_some() { usize::from(self.id_len) } else { 0 };
+        let below = (record.flags & BELOW != 0).then(|| self.id(below_at));
+        Hit { exact, below, parent: record.flags & PARENT != 0 }
+    }
+
+    /// The whole name of a record.
+    fn name(&self, record: &Record) -> Vec<u8> {
+        [&self.records[record.labels.clone()], &self.endings[usize::from(record.code)]].concat()
+    }
+
+    /// Where each record begins.
+    fn places(&self) -> impl Iterator<Item = usize> {
+        let first = (!self.records.is_empty()).then_some(0);
+        std::iter::successors(first, |&at| Some(self.record(at).labels.end).filter(|&end| end < self.records.len()))
+    }
+
+    /// Whether there is more than exclusions.
+    pub fn lists_any(&self) -> bool {
+        self.places().any(|at| {
+            let hit = self.hit(&self.record(at));
+            [hit.exact, hit.below].into_iter().flatten().any(|id| id != EXCLUDED)
+        })
+    }
+
+    /// All names with what is known of them, in canonical order (RFC 4034 section 6.1): a name, then those below it.
+    /// Takes four octets a name.
+    pub fn canonical(&self) -> impl Iterator<Item = (Vec<u8>, Hit)> {
+        let mut order: Vec<u32> = self.places().map(|at| at as u32).collect();
+        let name = |at: u32| self.name(&self.record(at as usize));
+        order.sort_unstable_by(|&a, &b| canonical_order(&name(a), &name(b)));
+        order.into_iter().map(move |at| {
+            let record = self.record(at as usize);
+            (self.name(&record), self.hit(&record))
+        })
     }
 
     /// An id in the records.
@@ -131,6 +188,11 @@ impl Names {
     #[inline]
     pub fn has_below(&self, labels: usize) -> bool {
         labels < 128 && self.below_depths >> labels & 1 == 1
+    }
+
+    /// Whether any name has an id for the names below it.
+    pub fn has_wildcards(&self) -> bool {
+        self.below_depths != 0
     }
 
     /// Names that have an id.
@@ -179,6 +241,26 @@ fn last_label(mut name: &[u8]) -> &[u8] {
         name = rest;
     }
     name
+}
+
+/// Where each label of a name begins, the last label first.
+fn label_starts(name: &[u8]) -> impl Iterator<Item = usize> {
+    let mut starts = [0u8; LABELS_MAX];
+    let (mut count, mut at) = (0, 0);
+    while let (Some(&len), Some(start)) = (name.get(at), starts.get_mut(count)) {
+        *start = at as u8;
+        (count, at) = (count + 1, at + usize::from(len) + 1);
+    }
+    (0..count).rev().map(move |n| starts[n].into())
+}
+
+/// The order of two lower-case names: label by label from the end, the shorter name first (RFC 4034 section 6.1).
+pub(crate) fn canonical_order(a: &[u8], b: &[u8]) -> Ordering {
+    /// The labels of a name, the last one first.
+    fn labels(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+        label_starts(name).map(|at| name.get(at + 1..at + 1 + usize::from(name[at])).unwrap_or_default())
+    }
+    labels(a).cmp(labels(b))
 }
 
 /// The table is full: about 4 GiB of names.
@@ -499,6 +581,10 @@ mod tests {
             assert_eq!(names.get(&labels(name)), expected, "{name}");
         }
         assert!(names.has_below(2) && !names.has_below(1));
+        let order: Vec<Vec<u8>> = names.canonical().map(|(name, _)| name).collect();
+        let expected = ["com", "a.com", "b.com", "net", "c.net", "gone.org", "x.y.z"];
+        assert_eq!(order, expected.map(labels));
+        assert!(names.canonical().all(|(name, hit)| names.get(&name) == Some(hit)));
         assert_eq!(names.len(), 5);
     }
 

@@ -6,6 +6,7 @@
 
 use super::column::Column;
 use super::keys::Keys;
+use super::layers::Stream;
 use super::ranges::{Prefix, Range, Ranges, flatten};
 use crate::sys;
 
@@ -147,6 +148,16 @@ impl Ranges4 {
         }
     }
 
+    /// All ranges, in streams that ascend each for itself and do not meet.
+    pub fn streams(&self) -> Vec<Stream<'_, u32>> {
+        match self {
+            Self::Whole(ranges) => vec![Box::new(ranges.range(0, u32::MAX))],
+            Self::Strided(strided) => {
+                vec![Box::new(strided.parts(0, u32::MAX)), Box::new(strided.wides(0, u32::MAX))]
+            }
+        }
+    }
+
     /// Heap memory, octets.
     pub fn heap_bytes(&self) -> usize {
         match self {
@@ -183,8 +194,14 @@ impl Strided {
 
     /// The ranges that meet `first..=last`: parts of /16s, then whole ones.
     fn range(&self, first: u32, last: u32) -> impl Iterator<Item = Range<u32>> + '_ {
+        let meets = move |range: &Range<u32>| range.last >= first && range.first <= last;
+        self.parts(first, last).chain(self.wides(first, last)).filter(meets)
+    }
+
+    /// The parts of those /16s that meet `first..=last`, ascending.
+    fn parts(&self, first: u32, last: u32) -> impl Iterator<Item = Range<u32>> + '_ {
         let tops = (first >> 16) as usize..=(last >> 16) as usize;
-        let parts = tops.flat_map(move |top| {
+        tops.flat_map(move |top| {
             let rows = self.index[top] as usize..self.index[top + 1] as usize;
             let top = (top as u32) << 16;
             rows.map(move |row| Range {
@@ -192,15 +209,18 @@ impl Strided {
                 last: top | u32::from(self.lasts[row]),
                 id: self.ids.get(row),
             })
-        });
+        })
+    }
+
+    /// The whole /16s that may meet `first..=last`, ascending.
+    fn wides(&self, first: u32, last: u32) -> impl Iterator<Item = Range<u32>> + '_ {
         let start = self.wide_firsts.rank(first >> 16).saturating_sub(1);
         let end = self.wide_firsts.rank(last >> 16);
-        let wides = (start..end).map(move |row| Range {
+        (start..end).map(move |row| Range {
             first: self.wide_firsts.get(row) << 16,
             last: u32::from(self.wide_lasts[row]) << 16 | 0xffff,
             id: self.wide_ids.get(row),
-        });
-        parts.chain(wides).filter(move |range| range.last >= first && range.first <= last)
+        })
     }
 }
 

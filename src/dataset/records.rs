@@ -75,6 +75,11 @@ impl Records {
         }))
     }
 
+    /// All names, empty non-terminals included, in canonical order.
+    pub fn names(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.names.canonical().map(|(name, _)| name)
+    }
+
     /// Heap memory, octets.
     pub fn heap_bytes(&self) -> usize {
         self.names.heap_bytes()

@@ -32,6 +32,12 @@ impl TargetName {
         Self { octets: wire.into(), in_zone: false }
     }
 
+    /// The whole name, as seen from the zone it was made for.
+    pub fn whole(&self, zone: &super::name::Name) -> super::name::Name {
+        let tail = if self.in_zone { zone.wire() } else { &[] };
+        super::name::Name::from_wire(&[&self.octets, tail].concat())
+    }
+
     /// Octets it takes.
     fn len(&self) -> usize {
         self.octets.len() + if self.in_zone { 2 } else { 0 }

@@ -109,5 +109,10 @@ fn data_knows_neither_files_nor_packets() {
         ],
     );
     absent(&sources("src/zone"), &[], &["std::fs", "crate::zonefile", "crate::serve", "crate::load"]);
+    absent(
+        &sources("src/export"),
+        &["export/tests.rs"],
+        &["std::fs", "crate::zonefile", "crate::serve", "crate::load"],
+    );
     absent(&sources("src/serve"), &[], &["crate::zonefile", "crate::load", "crate::http"]);
 }

@@ -109,3 +109,32 @@ fn query_says_what_where_and_why() {
     assert!(text.contains("not listed") && !text.contains("127.0.0."), "{text}");
     assert_eq!(said(&run(dir.path(), "query 1.2.3.4 --config nosuch.toml")).1, Some(1));
 }
+
+#[test]
+fn export_writes_a_zone_or_says_why_not() {
+    let settings = "[[zone]]\nname = \"bl.test\"\nns = [\"ns.example.net\"]\n\
+                    datasets = [{ type = \"ip4set\", files = [\"four\"] }]\n\
+                    [[zone]]\nname = \"old.test\"\ndatasets = [{ type = \"ip4set\", files = [\"old\"] }]\n\
+                    [[zone]]\nname = \"none.test\"\ndatasets = [{ type = \"ip4set\", files = [\"none\"] }]\n";
+    let dir = directory(&[
+        ("dnsbld.toml", settings),
+        ("four", "192.0.2.0/24 :4:four\n"),
+        ("old", "$TIMESTAMP 2001:01:01 +1d\n192.0.2.0/24\n"),
+    ]);
+    crate::server::put_old(&dir.path().join("four"), b"192.0.2.0/24 :4:four\n");
+    let export =
+        |zone: &str| said(&run(dir.path(), &format!("export --config dnsbld.toml --zone {zone} --to master-file")));
+    let (text, code) = export("BL.test");
+    assert_eq!(code, Some(0), "{text}");
+    for part in ["SOA\tns.example.net. hostmaster.bl.test. 1700000000 ", "\n*.2.0.192\tA\t127.0.0.4\n\tTXT\t\"four\"\n"]
+    {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+    for (zone, part) in
+        [("nosuch.test", "names no zone `nosuch.test`"), ("old.test", "has expired"), ("none.test", "none")]
+    {
+        let (text, code) = export(zone);
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains(part) && text.lines().count() == 1, "{zone}: {text}");
+    }
+}

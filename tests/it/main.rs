@@ -1,9 +1,9 @@
 //! The server as its users meet it: the real binary, real sockets, real zone files.
 //!
 //! `server` starts and asks it, `message` spells queries and replies, `judge` says what may differ from rbldnsd.
-//! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by rbldnsd (`access`, `conformance`, `differential`,
-//! `rbldnsd_mode`, `random`, `reallists`),
-//! by what an operator does (`cli`, `settings`, `metrics`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how to run them.
+//! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by other servers (`export`), by rbldnsd (`access`,
+//! `conformance`, `differential`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`, `metrics`), and by
+//! what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how to run them.
 
 mod access;
 mod architecture;
@@ -12,6 +12,7 @@ mod conformance;
 mod differential;
 mod duties;
 mod edns;
+mod export;
 mod garbage;
 mod judge;
 mod lists;

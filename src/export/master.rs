@@ -1,0 +1,111 @@
+//! A zone as a master file: what stands at its apex, then names and addresses of each section.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use super::addresses::Mounted;
+use super::file::{File, push_absolute, push_name};
+use super::names::{self, Section};
+use super::numeric::Numeric;
+use super::records::RecordSets;
+use crate::dataset::records::RecordType;
+use crate::dataset::{Data, Dataset};
+use crate::wire::name::{Name, QueryName};
+use crate::zone::Zone;
+
+/// An address that discards what is sent to it (RFC 6666).
+const DISCARD: &str = "100::";
+
+/// Write a zone as a DNS master file.
+///
+/// The output is written line by line, so it should be buffered. Errors: the output can not be written.
+pub fn master_file(zone: &Zone, out: &mut dyn Write) -> io::Result<()> {
+    let sections = sections(zone);
+    let ttl = zone.datasets.first().and_then(|dataset| Some(zone.ttl_of(dataset.parts().first()?.1)));
+    writeln!(out, "; {}, serial {}, written by dnsbld {}", zone.settings.name, zone.serial, env!("CARGO_PKG_VERSION"))?;
+    let mut file = File::new(out, ttl.unwrap_or(zone.settings.ttl))?;
+    file.origin(zone.settings.name.labels())?;
+    apex(zone, &mut file)?;
+    let mut known = Vec::new();
+    for (mount, datasets) in &sections {
+        let (addresses, names): (Vec<&Dataset>, Vec<&Dataset>) =
+            datasets.iter().partition(|dataset| dataset.kind().has_addresses());
+        let has_addresses = !addresses.is_empty();
+        let mut written = names.iter().any(|dataset| match dataset.data() {
+            Data::Dnset(names) => names.lists_any(),
+            _ => dataset.entries() > 0,
+        });
+        if has_addresses {
+            let labels = [mount, zone.settings.name.labels()].concat();
+            file.origin(&labels)?;
+            let mounted = Mounted { addresses, numeric: Numeric::new(&names) };
+            written |= mounted.write(zone, labels.len() + 1, &mut file)?;
+        }
+        known.push(Section { mount: mount.clone(), names, has_addresses, written });
+    }
+    file.origin(zone.settings.name.labels())?;
+    names::write(zone, &known, &mut file)
+}
+
+/// The datasets by the name below the zone that they are mounted at.
+fn sections(zone: &Zone) -> BTreeMap<Vec<u8>, Vec<&Dataset>> {
+    let mut sections: BTreeMap<Vec<u8>, Vec<&Dataset>> = BTreeMap::new();
+    for (mounts, dataset) in zone.datasets.iter().flat_map(|dataset| dataset.parts()) {
+        for mount in mounts {
+            let at = sections.entry(mount.labels().to_vec()).or_default();
+            // A section that names its mount twice is asked once.
+            if !at.iter().any(|known| std::ptr::eq(*known, dataset)) {
+                at.push(dataset);
+            }
+        }
+    }
+    sections
+}
+
+/// The zone's own records.
+fn apex(zone: &Zone, file: &mut File<'_>) -> io::Result<()> {
+    let name = &zone.settings.name;
+    match &zone.soa {
+        Some(soa) => file.record(b"@", soa.ttl, "SOA", |line| {
+            push_absolute(line, &soa.mname.whole(name));
+            line.push(b' ');
+            push_absolute(line, &soa.rname.whole(name));
+            for number in soa.numbers.as_chunks::<4>().0 {
+                line.extend(format!(" {}", u32::from_be_bytes(*number)).bytes());
+            }
+        })?,
+        None => file.comment("no dataset has a $SOA, so this is no whole zone")?,
+    }
+    let servers = || zone.ns.iter().flat_map(|ns| ns.names.iter().map(|(name, _)| (ns.ttl, name)));
+    for (ttl, server) in servers() {
+        file.record(b"@", ttl, "NS", |line| push_absolute(line, server))?;
+    }
+    let mut records = RecordSets::default();
+    zone.look_up(&QueryName::of(name), 0, &mut |found| records.add(zone, found));
+    if let Some(text) = &zone.settings.retired {
+        file.record(b"@", zone.settings.ttl, "TXT", |line| super::file::push_text(line, text.as_bytes()))?;
+    }
+    file.records(b"@", &records)?;
+    for (ttl, server) in servers() {
+        if let Some(below) = labels_without_address(zone, server) {
+            file.comment("BIND loads no zone with a name server in it that has no address; put the right one here")?;
+            let mut owner = Vec::new();
+            push_name(&mut owner, &below);
+            let owner: &[u8] = if below.is_empty() { b"@" } else { &owner };
+            file.record(owner, ttl, "AAAA", |line| line.extend(DISCARD.bytes()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The labels of a name server below the zone's name, if it lies in the zone and the zone has no address for it.
+fn labels_without_address(zone: &Zone, server: &Name) -> Option<Vec<u8>> {
+    let query = QueryName::of(server);
+    let below = query.label_count().checked_sub(zone.settings.name.label_count())?;
+    if query.labels_from(below) != zone.settings.name.labels() {
+        return None;
+    }
+    let mut records = RecordSets::default();
+    zone.look_up(&query, below, &mut |found| records.add(zone, found));
+    (!records.has(RecordType::A)).then(|| query.labels(0, below).to_vec())
+}
