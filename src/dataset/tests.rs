@@ -115,6 +115,31 @@ fn answers(dataset: &Dataset, id: Option<u32>) -> BTreeSet<u8> {
         .collect()
 }
 
+/// Going through a dataset tells what searching it finds: ranges ascend, hold what they say, and leave nothing out.
+fn check_ranges4(dataset: &Dataset) {
+    let (mut next, mut covered) = (0u64, 0u64);
+    let unlisted = |address: u64| {
+        let found = u32::try_from(address).ok().and_then(|address| dataset.find_ip4(address));
+        assert!(found.is_none_or(|id| id == EXCLUDED), "{address:x} is left out");
+    };
+    for range in dataset.ranges4() {
+        let (first, last) = (u64::from(range.first), u64::from(range.last));
+        assert!(next <= first && first <= last, "{first:x} does not ascend");
+        if next < first {
+            unlisted(next);
+            unlisted(first - 1);
+        }
+        assert_eq!(dataset.find_ip4(range.first), Some(range.id), "{first:x}");
+        if first < last {
+            assert_eq!(dataset.find_ip4(range.last), Some(range.id), "{last:x}");
+        }
+        next = last + 1;
+        covered += next - first;
+    }
+    unlisted(next);
+    assert_eq!(covered > 0, dataset.lists_any(IpNet::V4(Ipv4Net::default())));
+}
+
 /// What `ip4set` answers, by its definition: the widest octet block around the address within each range, then all
 /// entries of the narrowest such level, an exclusion among them killing all.
 fn naive_set(lines: &[Line4], address: u32) -> BTreeSet<u8> {
@@ -219,7 +244,10 @@ proptest! {
         }
         let ends = wide.iter().flat_map(|&(first, last, _): &(u128, u128, u8)| [first, last]);
         for address in ends.chain(more).flat_map(|a| [a.wrapping_sub(1), a, a.wrapping_add(1)]) {
-            let found = answers(&dataset, dataset.find_ip6(address));
+            let id = dataset.find_ip6(address);
+            let inside = dataset.ranges6().find(|range| (range.first..=range.last).contains(&address));
+            prop_assert_eq!(inside.map(|range| range.id), id.filter(|&id| id != EXCLUDED));
+            let found = answers(&dataset, id);
             prop_assert_eq!(&found, &naive_trie(&wide, address), "{}", Ipv6Addr::from(address));
             let other = map.get_lpm(&Ipv6Net::new(address.into(), 128).unwrap()).map(|(_, &value)| value);
             prop_assert_eq!(found, other.filter(|&value| value != 0).into_iter().collect());
@@ -259,6 +287,8 @@ proptest! {
         let all = networks.iter().chain(&exceptions).chain(&more6).copied();
         for address in all.flat_map(|a| [a.wrapping_sub(1), a, a.wrapping_add(1), a | u128::from(u64::MAX)]) {
             prop_assert_eq!(set.lists_address(Ipv6Addr::from(address).into()), lists(address));
+            let told = set.ranges6().any(|range| (range.first..=range.last).contains(&address));
+            prop_assert_eq!(told, lists(address));
         }
         let net = Ipv6Net::new(more6[0].into(), len).unwrap().trunc();
         let borders = networks.iter().map(|n| (n >> 64 << 64, n | u128::from(u64::MAX))).chain(exceptions.iter().map(|&e| (e, e)));
@@ -290,6 +320,7 @@ fn large_lists_take_strides_and_stay_right() {
             let lines: Vec<Line4> =
                 hosts.iter().map(|&h| Line4 { first: h, last: h, value: 1 + (h % 3) as u8 }).collect();
             let dataset = dataset4(kind, &lines);
+            check_ranges4(&dataset);
             let set: std::collections::HashSet<u32> = hosts.iter().copied().collect();
             assert!(dataset.heap_bytes() < 4 * HOSTS as u64, "{kind} takes {} octets", dataset.heap_bytes());
             for address in hosts.iter().flat_map(|&h| [h.wrapping_sub(1), h, h.wrapping_add(1)]) {
@@ -328,6 +359,7 @@ fn many_prefixes_take_strides_and_stay_right() {
         }
     }
     let dataset = dataset4(Kind::Ip4Trie, &lines);
+    check_ranges4(&dataset);
     for address in probes4(&lines, &[]) {
         let other = map.get_lpm(&Ipv4Net::new(address.into(), 32).unwrap()).map(|(_, &value)| value);
         let expected: BTreeSet<u8> = other.filter(|&value| value != 0).into_iter().collect();
