@@ -3,9 +3,7 @@
 //! `server` starts and asks it, `message` spells queries and replies, `judge` says what may differ from rbldnsd.
 //! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by other servers (`export`), by rbldnsd (`access`,
 //! `conformance`, `differential`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`, `metrics`), and by
-//! `conformance`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`, `metrics`), and by what goes
 //! what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how to run them.
-//! wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how to run them.
 
 mod access;
 mod architecture;
