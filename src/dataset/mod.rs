@@ -406,16 +406,3 @@ pub(crate) fn find_name<'q>(names: &Names, name: &'q [u8]) -> Option<FoundName<'
     }
     None
 }
-
-/// Whether a `dnset` lists names below one by a wildcard, its own or else the longest above it; so that the name exists
-/// even where it is itself excluded (RFC 8020).
-pub(crate) fn lists_below(names: &Names, name: &[u8]) -> bool {
-    let mut rest = name;
-    while let Some((&len, tail)) = rest.split_first() {
-        if let Some(id) = names.get(rest).and_then(|hit| hit.below) {
-            return id != EXCLUDED;
-        }
-        rest = tail.get(usize::from(len)..).unwrap_or_default();
-    }
-    false
-}

@@ -7,7 +7,7 @@ use super::{Access, Everything, Zone};
 use crate::dataset::records::Found;
 use crate::dataset::template::Subject;
 use crate::dataset::values::EXCLUDED;
-use crate::dataset::{Data, Dataset, Part, find_name, lists_below};
+use crate::dataset::{Data, Dataset, Part, find_name};
 use crate::wire::name::QueryName;
 
 /// Whether a name is listed, or at least is there.
@@ -396,8 +396,8 @@ fn look_up_one<'s, 'q>(
             {
                 return listing(Some(found.id), Subject::Name(found.entry));
             }
-            let exists = names.get(relative).is_some_and(|hit| hit.parent)
-                || found.is_some_and(|found| found.entry.len() == relative.len()) && lists_below(names, relative);
+            // What a wildcard above lists below a name makes it no more exist than rbldnsd has it.
+            let exists = names.get(relative).is_some_and(|hit| hit.parent);
             if exists { Existence::Empty } else { Existence::None }
         }
         (Data::Generic(records), _) => {

@@ -135,11 +135,17 @@ fn files_are_answered_from_as_by_rbldnsd() {
             &["$MAXRANGE4 300\n1.2.0.0/23\n1.3.0.0-1.3.1.43\n1.4.0.0-1.4.1.44\n"],
             &[("1.0.2.1", "NXDOMAIN"), ("43.1.3.1", "127.0.0.2|2100|-"), ("0.0.4.1", "NXDOMAIN")],
         ),
-        // A name that is excluded, with names below it that a wildcard lists, is there (RFC 8020).
+        // A wildcard above an excluded name does not make it exist; a name below it that is listed by itself does.
         (
             Kind::Dnset,
-            &["! c.com\n*.com\n!d.com\n!*.d.com\n!.e.com\n"],
-            &[("c.com", "NODATA"), ("x.c.com", "127.0.0.2|2100|-"), ("d.com", "NXDOMAIN"), ("e.com", "NXDOMAIN")],
+            &["! c.com\n*.com\n!d.com\n!*.d.com\n!.e.com\n!f.com\nx.f.com\n"],
+            &[
+                ("c.com", "NXDOMAIN"),
+                ("x.c.com", "127.0.0.2|2100|-"),
+                ("d.com", "NXDOMAIN"),
+                ("e.com", "NXDOMAIN"),
+                ("f.com", "NODATA"),
+            ],
         ),
     ];
     for (kind, files, asked) in cases {
