@@ -1,20 +1,15 @@
-//! Both servers asked the same: rbldnsd over a socket with many questions on their way, ours as a function.
+//! Both servers asked the same, over UDP with many questions on their way, and over TCP where an answer was cut.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use dnsbld::dataset::{Dataset, Kind};
-use dnsbld::serve::answer::{Context, Outcome, Policy, Transport, handle};
-use dnsbld::zone::{Snapshot, Zone, ZoneSettings, ZoneState};
-use dnsbld::zonefile::{ReadOptions, Source, read};
+use super::generate::{FileText, Labels};
+use crate::server::Tcp;
 
-use super::generate::{FileText, Labels, SetUp};
-
-/// Questions on their way to rbldnsd at once: few enough for its socket's buffer.
+/// Questions on their way to a server at once: few enough for a socket's buffer.
 const WINDOW: usize = 64;
 /// How long an answer may take before the question is sent again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -209,7 +204,7 @@ pub fn put(path: &Path, content: &[u8], file: &FileText) {
 }
 
 /// The content of a file as its author wrote it.
-fn content(file: &FileText) -> Vec<u8> {
+pub fn content(file: &FileText) -> Vec<u8> {
     let mut content = if file.bom { b"\xef\xbb\xbf".to_vec() } else { Vec::new() };
     content.extend(file.lines.join(&b'\n'));
     if file.ends && !file.lines.is_empty() {
@@ -218,69 +213,32 @@ fn content(file: &FileText) -> Vec<u8> {
     content
 }
 
-/// Our side of a set-up.
-pub struct Ours {
-    /// Its zones.
-    snapshot: Snapshot,
-    /// What rbldnsd's command line decides.
-    policy: Policy,
+/// A server asked over TCP, by one connection as long as it lasts.
+pub struct Whole {
+    /// Where it answers.
+    server: SocketAddr,
+    /// The connection.
+    tcp: Option<Tcp>,
 }
 
-impl Ours {
-    /// Load a set-up's files, which are put into a directory.
-    pub fn load(set_up: &SetUp, dir: &Path) -> Self {
-        let now_s = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64;
-        let paths: Vec<PathBuf> = (0..set_up.files.len()).map(|n| dir.join(format!("file{n}"))).collect();
-        for (path, file) in paths.iter().zip(&set_up.files) {
-            put(path, &content(file), file);
-        }
-        let options = ReadOptions { mask_host_bits: set_up.options.mask_host_bits, gzip: true };
-        let load = |kind: Kind, files: &[usize]| {
-            let files = files.iter().map(|&file| paths[file].clone()).collect();
-            read(&Source { kind, files, options }, now_s, &mut |_| {}).ok().map(|loaded| Arc::new(loaded.dataset))
-        };
-        let datasets: Vec<Option<Arc<Dataset>>> =
-            set_up.sources.iter().map(|source| load(source.kind, &source.files)).collect();
-        let zones = set_up.zones.iter().enumerate().map(|(number, zone)| {
-            let own: Option<Vec<_>> = zone.sources.iter().map(|&source| datasets[source].clone()).collect();
-            let expired = |set: &Arc<Dataset>| set.expires().is_some_and(|at| now_s >= at);
-            let state = match &own {
-                None => ZoneState::NotReady,
-                Some(own) if own.iter().any(expired) => ZoneState::Expired,
-                Some(_) => ZoneState::Ready,
-            };
-            let files = zone.sources.iter().flat_map(|&source| &set_up.sources[source].files);
-            let serial = files.map(|&file| set_up.files[file].mtime as u32).max().unwrap_or(0);
-            let (ttl, ttl_min, ttl_max) = set_up.options.ttl;
-            let settings = ZoneSettings {
-                name: zone.name.parse().unwrap(),
-                ns: Vec::new(),
-                mname: None,
-                rname: None,
-                ttl,
-                negative_ttl: ttl,
-                ttl_min,
-                ttl_max,
-                make_apex: false,
-                retired: None,
-                wrong_kind: None,
-            };
-            Arc::new(Zone::build(settings, number as u16, serial, state, own.unwrap_or_default()))
-        });
-        let policy =
-            Policy { udp_size_max: 4096, authority: set_up.options.full, any_in_full: true, ..Policy::default() };
-        Self { snapshot: Snapshot::new(zones.collect(), 1), policy }
+impl Whole {
+    /// Not connected yet.
+    pub fn new(server: SocketAddr) -> Self {
+        Self { server, tcp: None }
     }
 
-    /// Answer a query.
-    pub fn ask(&self, query: &[u8], transport: Transport) -> Answer {
-        let mut buffer = vec![0; if transport == Transport::Udp { 4096 } else { 65_535 }];
-        buffer[..query.len()].copy_from_slice(query);
-        let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let context = Context { client, transport, rotation: 0, policy: &self.policy };
-        match handle(&mut buffer, query.len(), &context, &self.snapshot) {
-            Outcome::Reply { len, .. } => Answer::parse(&buffer[..len]),
-            Outcome::Drop(why) => panic!("dropped ({why:?}): {query:02x?}"),
+    /// Ask for an answer that nothing cuts.
+    pub fn ask(&mut self, query: &[u8]) -> Answer {
+        for _ in 0..2 {
+            let tcp = self.tcp.get_or_insert_with(|| Tcp::new(self.server));
+            // The server may have closed a connection that was idle for too long.
+            if tcp.stream.write_all(&Tcp::framed(query)).is_ok()
+                && let Some(message) = tcp.receive()
+            {
+                return Answer::parse(&message);
+            }
+            self.tcp = None;
         }
+        panic!("no answer over TCP to {query:02x?}");
     }
 }

@@ -1,8 +1,8 @@
 //! Ours against the real rbldnsd: random zone files, random questions, every answer compared.
 //!
 //! `generate` makes set-ups of zones and questions near what their lines say, out of `lines`, `keys`, `values` and
-//! `specials`; `ask` asks both, rbldnsd over a socket and ours as a function in this process; `oracle` holds what may
-//! differ. Whatever else differs fails, with the seed and the zone's lines as few as still show it.
+//! `specials`; both servers run with the same command line and `ask` asks them; `oracle` holds what may differ. Whatever
+//! else differs fails, with the seed and the zone's lines as few as still show it.
 //!
 //! The usual run has a fixed seed. By hand, for longer and with others:
 //!
@@ -29,15 +29,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use dnsbld::dataset::Kind;
-use dnsbld::serve::answer::Transport;
 
-use crate::rbldnsd::Rbldnsd;
+use crate::rbldnsd::{Rbldnsd, open_to_all};
 use crate::skip;
-use ask::{Answer, Ours, ask_all, put, query};
+use ask::{Answer, Whole, ask_all, content, put, query};
 use dice::Dice;
-use generate::{FileText, Labels, Question, SetUp, SourceText};
+use generate::{FileText, Labels, Question, SetUp, SourceText, Subject};
 use minimise::{minimise, report};
-use oracle::{Class, Facts, Hits, Mounts, NOERROR, NXDOMAIN, Theirs, expected, faults, is_complete_too};
+use names::{name_key, name_on};
+use oracle::{Class, Facts, Hits, Mounts, NOERROR, NXDOMAIN, Theirs, expected, faults, may_be_absent};
 use translate::{for_rbldnsd, is_ip4, is_ip6, lower, many_servers, section, trim, without_ip4};
 
 /// Comparisons of the usual run.
@@ -126,8 +126,10 @@ fn compare(set_up: &SetUp, questions: &[Question]) -> Option<Found> {
     let mut found = Found { files: set_up.files.len() as u64, ..Found::default() };
     let dir = tempfile::tempdir().unwrap();
     let all_mounts: Vec<_> = (0..set_up.zones.len()).map(|zone| mounts(set_up, zone)).collect();
-    let (specs, options) = command_line(set_up, &all_mounts, dir.path(), &mut found.hits);
-    let rbldnsd = Rbldnsd::start(dir.path(), &options, &specs)?;
+    let (theirs, ours) = (dir.path().join("theirs"), dir.path().join("ours"));
+    let (specs, options) = command_line(set_up, &all_mounts, [&theirs, &ours], &mut found.hits);
+    let rbldnsd = Rbldnsd::start(&theirs, &options, &specs)?;
+    let dnsbld = Rbldnsd::start_ours(&ours, &options, &specs);
     let mut queries = Vec::new();
     let mut asked = Vec::new();
     let mut push = |name: &Labels, qtype, edns| {
@@ -146,23 +148,21 @@ fn compare(set_up: &SetUp, questions: &[Question]) -> Option<Found> {
         asked.push((itself, ordinary, only6));
     }
     let answers = ask_all(rbldnsd.dns, &queries);
-    drop(rbldnsd);
-    let ours = Ours::load(set_up, &dir.path().join("ours"));
+    let of_ours: Vec<_> = asked.iter().map(|at| queries[at.0].clone()).collect();
+    let of_ours = ask_all(dnsbld.dns, &of_ours);
+    let mut whole = Whole::new(dnsbld.dns);
     let facts = facts(set_up, all_mounts, questions, &asked.iter().map(|at| &answers[at.0]).collect::<Vec<_>>());
-    for (question, (itself, ordinary, only6)) in questions.iter().zip(asked) {
+    for ((question, (itself, ordinary, only6)), seen) in questions.iter().zip(asked).zip(of_ours) {
         let theirs = Theirs {
             answer: &answers[itself],
             ordinary: ordinary.map(|at| &answers[at]),
             only6: only6.map(|at| &answers[at]),
         };
         let (mut expected, mut classes) = expected(question, &theirs, &facts[question.zone]);
-        let wire = query(&question.name, question.qtype, question.edns);
-        let seen = ours.ask(&wire, Transport::Udp);
-        if seen.rcode == NXDOMAIN && expected.rcode == NOERROR && is_complete_too(&question.name, &facts[question.zone])
-        {
+        if seen.rcode == NXDOMAIN && expected.rcode == NOERROR && may_be_absent(&question.name, &facts[question.zone]) {
             expected.rcode = NXDOMAIN;
         }
-        let whole = || ours.ask(&wire, Transport::Tcp);
+        let whole = || whole.ask(&queries[itself]);
         found.compared += 1;
         let limit = usize::from(question.edns.unwrap_or(512));
         match faults(&expected, &seen, whole, limit, &facts[question.zone]) {
@@ -183,25 +183,29 @@ fn compare(set_up: &SetUp, questions: &[Question]) -> Option<Found> {
     Some(found)
 }
 
-/// Write rbldnsd's files; its datasets and options.
+/// Write the files of both servers; their datasets and options, which are the same.
 fn command_line(
     set_up: &SetUp,
     all_mounts: &[Vec<Mounts>],
-    dir: &std::path::Path,
+    [theirs, ours]: [&std::path::Path; 2],
     hits: &mut Hits,
 ) -> (Vec<String>, String) {
-    std::fs::create_dir(dir.join("ours")).unwrap();
+    open_to_all(theirs.parent().unwrap());
+    for dir in [theirs, ours] {
+        std::fs::create_dir(dir).unwrap();
+    }
     let mut specs: Vec<Vec<String>> = vec![Vec::new(); 2];
     for (n, source) in set_up.sources.iter().enumerate() {
         let mut names = vec![Vec::new(); 2];
         for (m, &file) in source.files.iter().enumerate() {
             let file: &FileText = &set_up.files[file];
-            let content = for_rbldnsd(source.kind, file, hits);
-            for (twin, content) in [content.clone(), without_ip4(source.kind, &content)].into_iter().enumerate() {
-                let name = format!("{}{n}.{m}", ["source", "twin"][twin]);
-                put(&dir.join(&name), &content, file);
-                names[twin].push(name);
+            for (dir, content) in [(theirs, for_rbldnsd(source.kind, file, hits)), (ours, content(file))] {
+                for (twin, name) in twin_names(n, m).iter().enumerate() {
+                    let content = if twin == 0 { content.clone() } else { without_ip4(source.kind, &content) };
+                    put(&dir.join(name), &content, file);
+                }
             }
+            names.iter_mut().zip(twin_names(n, m)).for_each(|(names, name)| names.push(name));
         }
         for (twin, names) in names.into_iter().enumerate() {
             specs[twin].push(format!("{}:{}", source.kind, names.join(",")));
@@ -225,6 +229,11 @@ fn command_line(
         write!(options, " -t {ttl}:{ttl_min}:{ttl_max}").unwrap();
     }
     (all, options)
+}
+
+/// File names of the `m`th file of the `n`th dataset, and of the same without its IPv4 sections.
+fn twin_names(n: usize, m: usize) -> [String; 2] {
+    ["source", "twin"].map(|kind| format!("{kind}{n}.{m}"))
 }
 
 /// A name's labels.
@@ -256,6 +265,7 @@ fn facts(set_up: &SetUp, all_mounts: Vec<Vec<Mounts>>, questions: &[Question], a
             ..Facts::default()
         })
         .collect();
+    facts.iter_mut().enumerate().for_each(|(zone, facts)| add_written(set_up, zone, facts));
     let failed = questions.iter().zip(answers).filter(|(_, answer)| answer.rcode == SERVFAIL);
     let unserved: BTreeSet<usize> = failed.map(|(question, _)| question.zone).collect();
     let unserved: BTreeSet<Vec<u8>> = unserved.into_iter().map(|zone| wire(&facts[zone].own)).collect();
@@ -275,6 +285,33 @@ fn facts(set_up: &SetUp, all_mounts: Vec<Vec<Mounts>>, questions: &[Question], a
         }
     }
     facts
+}
+
+/// Put into a zone's facts which names its lines speak of.
+fn add_written(set_up: &SetUp, zone: usize, facts: &mut Facts) {
+    let mounts: Vec<Labels> = facts.mounts.iter().flat_map(BTreeMap::keys).cloned().collect();
+    let full = |labels: &Labels, mount: &Labels| lower(&[labels, mount, &facts.own].map(Vec::as_slice).concat());
+    let (mut excluded, mut written) = (BTreeSet::new(), BTreeSet::new());
+    for source in set_up.zones[zone].sources.iter().map(|&source| &set_up.sources[source]) {
+        for line in source.files.iter().flat_map(|&file| &set_up.files[file].lines) {
+            // In which section of a `combined` file it stands is not looked at: any mount will do.
+            for mount in &mounts {
+                if let Some(key) = name_key(line) {
+                    let name = full(&key.labels, mount);
+                    if !key.excluded {
+                        written.insert((name, key.below));
+                    } else if key.exact {
+                        excluded.insert(name);
+                    }
+                }
+                if let Some(Subject::Name(labels)) = name_on(Kind::Generic, line) {
+                    written.insert((full(&labels, mount), false));
+                }
+            }
+        }
+    }
+    written.extend(mounts.iter().map(|mount| (full(&Labels::new(), mount), false)));
+    (facts.excluded, facts.written) = (excluded, written);
 }
 
 /// A number from the environment.

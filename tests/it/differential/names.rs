@@ -190,17 +190,43 @@ pub fn name_on(kind: Kind, line: &[u8]) -> Option<Subject> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut words = line.split(|&octet| matches!(octet, b' ' | b'\t' | 0)).filter(|word| !word.is_empty());
     match kind {
-        Kind::Dnset => {
-            let key = words.find(|&word| word != b"!")?;
-            let key = key.strip_prefix(b"!").unwrap_or(key);
-            labels_of(key.strip_prefix(b"*.").unwrap_or(key)).map(Subject::Name)
-        }
+        Kind::Dnset => name_key(line).map(|key| Subject::Name(key.labels)),
         Kind::Generic => match words.next()? {
             b"@" => Some(Subject::Name(Labels::new())),
             owner => labels_of(owner).map(Subject::Name),
         },
         _ => None,
     }
+}
+
+/// What a line of a `dnset` speaks of.
+pub struct NameKey {
+    /// Whether it excludes.
+    pub excluded: bool,
+    /// Whether it speaks of the name itself.
+    pub exact: bool,
+    /// Whether it speaks of the names below it.
+    pub below: bool,
+    /// The name.
+    pub labels: Labels,
+}
+
+/// The key of a line of a `dnset`.
+pub fn name_key(line: &[u8]) -> Option<NameKey> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let mut words = line.split(|&octet| matches!(octet, b' ' | b'\t' | 0)).filter(|word| !word.is_empty());
+    let first = words.next()?;
+    let (excluded, key) = match first {
+        b"!" => (true, words.next()?),
+        [b'!', key @ ..] => (true, key),
+        _ => (false, first),
+    };
+    let (exact, below, name) = match key {
+        [b'*', b'.', name @ ..] => (false, true, name),
+        [b'.', name @ ..] => (true, true, name),
+        _ => (true, false, key),
+    };
+    Some(NameKey { excluded, exact, below, labels: labels_of(name)? })
 }
 
 /// The labels of a name in text as rbldnsd reads it: empty labels are passed over, escapes have one to three digits. A

@@ -50,6 +50,8 @@ pub enum Class {
     MixedTtl,
     /// Addresses of name servers come from zones that are served; in rbldnsd also from the rest of one that is not.
     GlueOfUnserved,
+    /// Each name server in a served zone comes with its address; in rbldnsd the second of two with the same address does not.
+    SharedGlue,
     /// A lone `*` in a `dnset` is refused with a hint; rbldnsd lists the name `*`, which nobody asks for.
     LoneStar,
     /// D-8: what does not fit is told with TC; rbldnsd leaves records out and clears AA.
@@ -58,7 +60,7 @@ pub enum Class {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::CarriageReturn,
         Self::BlankBeforeNul,
         Self::ByteOrderMark,
@@ -76,6 +78,7 @@ impl Class {
         Self::GlueUnderMinimal,
         Self::MixedTtl,
         Self::GlueOfUnserved,
+        Self::SharedGlue,
         Self::LoneStar,
         Self::TooLarge,
     ];
@@ -106,10 +109,23 @@ pub struct Facts {
     pub zones: BTreeSet<Labels>,
     /// Names with a name below them that rbldnsd knows.
     pub above: BTreeSet<Labels>,
+    /// Names that lines of a `dnset` exclude.
+    pub excluded: BTreeSet<Labels>,
+    /// Names that other lines list or mount: with `true` what is below them, too.
+    pub written: BTreeSet<(Labels, bool)>,
     /// Whether positive answers carry NS in authority.
     pub full: bool,
     /// Whether rbldnsd got fewer name servers than there are.
     pub many_servers: bool,
+}
+
+impl Facts {
+    /// Whether a line says something of names below one: otherwise only a wildcard above it lists them.
+    fn is_written_above(&self, name: &Labels) -> bool {
+        let is_below =
+            |(other, wild): &(Labels, bool)| other.len() + usize::from(*wild) > name.len() && other.ends_with(name);
+        self.written.iter().any(is_below)
+    }
 }
 
 /// Largest TTL (RFC 2181 section 8).
@@ -163,7 +179,7 @@ pub fn expected(question: &Question, theirs: &Theirs<'_>, facts: &Facts) -> (Ans
             Some(Class::AboveZone)
         } else if is_partial(&name, facts) {
             Some(Class::PartialAddress)
-        } else if facts.above.contains(&name) {
+        } else if facts.above.contains(&name) && (!facts.excluded.contains(&name) || facts.is_written_above(&name)) {
             Some(Class::EmptyNonTerminal)
         } else {
             None
@@ -245,25 +261,33 @@ fn under_least_ttl<'a>(records: impl Iterator<Item = &'a Record> + Clone) -> BTr
     records.map(|(rtype, _, data)| (*rtype, least[rtype], data.clone())).collect()
 }
 
-/// Whether a name is a part of an address in the section that it lies in.
-fn is_partial(name: &Labels, facts: &Facts) -> bool {
+/// The labels of a name before the mount that it lies in, and the types there, for each dataset.
+fn places<'a>(name: &'a Labels, facts: &'a Facts) -> impl Iterator<Item = (&'a [Vec<u8>], Kind)> {
     let relative = &name[..name.len() - facts.own.len()];
-    facts.mounts.iter().any(|mounts| {
+    facts.mounts.iter().flat_map(move |mounts| {
         // Of the sections of one dataset only those at the deepest mount are asked.
         let deepest = (0..=relative.len()).find_map(|n| Some((n, mounts.get(&relative[n..])?)));
-        deepest.is_some_and(|(n, kinds)| kinds.iter().any(|kind| is_part_of(&relative[..n], *kind)))
+        deepest.into_iter().flat_map(move |(n, kinds)| kinds.iter().map(move |kind| (&relative[..n], *kind)))
     })
 }
 
-/// Whether a name is a part of an IPv6 address and a complete IPv4 address as well, beside an IPv4 list: ours says that it
-/// exists only if something is listed below it, so it may be NXDOMAIN.
-pub fn is_complete_too(name: &Labels, facts: &Facts) -> bool {
+/// Whether a name is a part of an address in the section that it lies in.
+fn is_partial(name: &Labels, facts: &Facts) -> bool {
+    places(name, facts).any(|(labels, kind)| is_part_of(labels, kind))
+}
+
+/// Whether a name may be absent although it seems to have names below it.
+///
+/// Either it is a part of an IPv6 address and a complete IPv4 address as well, beside an IPv4 list: then it exists only if
+/// something is listed below it, and no question happened to meet that. Or it is excluded, a wildcard above it lists
+/// names below it, and whether the lines about those names count can not be told from answers.
+pub fn may_be_absent(name: &Labels, facts: &Facts) -> bool {
     let name = lower(name);
-    let relative = &name[..name.len() - facts.own.len()];
     let digit = |label: &Vec<u8>| label.len() == 1 && label[0].is_ascii_digit();
-    facts.mounts.iter().flat_map(|mounts| mounts.values()).flatten().any(|kind| is_ip4(*kind))
-        && relative.len() >= 4
-        && relative[..4].iter().all(digit)
+    let is_both = |(labels, kind): (&[Vec<u8>], Kind)| is_ip6(kind) && labels.len() == 4 && labels.iter().all(digit);
+    let has_ip4 = facts.mounts.iter().flat_map(|mounts| mounts.values()).flatten().any(|kind| is_ip4(*kind));
+    has_ip4 && !facts.above.contains(&name) && places(&name, facts).any(is_both)
+        || facts.excluded.contains(&name) && facts.is_written_above(&name)
 }
 
 /// Whether labels are a part of an address of a type.
@@ -341,6 +365,13 @@ pub fn faults(
             && expected.additional.difference(&ours.additional).all(|glue| of_unserved(&glue))
         {
             classes.push(Class::GlueOfUnserved);
+            return Ok(classes);
+        }
+        let known = |(_, (rtype, _, data)): &(Vec<u8>, Record)| {
+            expected.additional.iter().any(|(_, (other, _, same))| (other, same) == (rtype, data))
+        };
+        if ours.additional.is_superset(&expected.additional) && ours.additional.iter().all(known) {
+            classes.push(Class::SharedGlue);
             return Ok(classes);
         }
         let owned = ours.additional.iter().all(|(owner, _)| servers.contains(owner));

@@ -162,13 +162,18 @@ pub fn lower(labels: &Labels) -> Labels {
     labels.iter().map(|label| label.to_ascii_lowercase()).collect()
 }
 
-/// Whether a time is right.
+/// Whether a time is right: one number and one unit, within 32 bits.
 fn is_time(text: &[u8]) -> bool {
-    let digits = match text {
-        [digits @ .., b's' | b'm' | b'h' | b'd' | b'w' | b'S' | b'M' | b'H' | b'D' | b'W'] => digits,
-        _ => text,
+    let (digits, unit) = match text {
+        [digits @ .., b's' | b'S'] => (digits, 1),
+        [digits @ .., b'm' | b'M'] => (digits, 60),
+        [digits @ .., b'h' | b'H'] => (digits, 3_600),
+        [digits @ .., b'd' | b'D'] => (digits, 86_400),
+        [digits @ .., b'w' | b'W'] => (digits, 604_800),
+        _ => (text, 1),
     };
-    std::str::from_utf8(digits).is_ok_and(|digits| digits.parse::<u32>().is_ok())
+    let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u32>().ok());
+    number.is_some_and(|number| number.checked_mul(unit).is_some())
 }
 
 /// Whether a line of `generic` would cost rbldnsd the dataset: a bad TTL, or a bad preference, host or tail of an MX.
@@ -205,5 +210,5 @@ fn is_ip6_garbage(line: &[u8]) -> bool {
     let double = key.windows(2).filter(|pair| pair == b"::").count();
     let filled = key.split(|&octet| octet == b':').filter(|word| !word.is_empty()).count();
     let odd_end = key.ends_with(b":") && !key.ends_with(b"::");
-    double > 1 || filled > 8 || double > 0 && odd_end
+    double > 1 || filled > 8 || filled == 8 && key.ends_with(b"::") || double > 0 && odd_end
 }
