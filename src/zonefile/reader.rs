@@ -122,7 +122,8 @@ impl<S: Sink, N: Fn(Kind) -> S> Reader<S, N> {
         {
             return Ok(Step::Done);
         }
-        // A NUL ends a line, as it does in rbldnsd.
+        let line = value::trim_end(line);
+        // A NUL ends a line, as it does in rbldnsd; blanks before it stay.
         let nul = memchr::memchr(0, line);
         let mut scan = Scan::new(nul.map_or(line, |at| &line[..at]), 0);
         scan.skip_blanks();
@@ -158,12 +159,12 @@ impl<S: Sink, N: Fn(Kind) -> S> Reader<S, N> {
         if sink.kind() == Kind::Acl {
             let (line, doubt) = rule::read(&mut scan, options)?;
             sink.take(&line, number).map_err(|error| Fault::new(start, error.to_string()))?;
-            return Ok(doubt.map_or_else(|| check_text(start, &line), Step::Cut));
+            return Ok(doubt.map_or_else(|| check_entry(start, &line), Step::Cut));
         }
         let mut wire = [0; NAME_LEN_MAX];
         let line = read_line(&mut scan, sink.kind(), options, &mut self.buffers, &mut wire)?;
         sink.take(&line, number).map_err(|error| Fault::new(start, error.to_string()))?;
-        let step = check_text(start, &line);
+        let step = check_entry(start, &line);
         match (nul, step) {
             (Some(at), Step::Done) => Ok(Step::Cut(Fault::new(at, "a NUL ends the line"))),
             (_, step) => Ok(step),
@@ -296,9 +297,13 @@ fn read_line<'r>(
     Ok(Line::Entry(Entry { key, excluded, value }))
 }
 
-/// What became of a line that was taken: perhaps its text is too long.
+/// What became of a line that was taken: perhaps its text is too long, or it says something else than was meant.
 #[inline]
-fn check_text(at: usize, line: &Line<'_>) -> Step {
+fn check_entry(at: usize, line: &Line<'_>) -> Step {
+    if let Line::Entry(Entry { key: Key::Name(b"\x01*", Scope::Exact), .. }) = line {
+        let fault = Fault::new(at, "a lone `*` is the name `*` and nothing else, as in rbldnsd");
+        return Step::Cut(fault.hint("a whole tree can not be listed; name a domain"));
+    }
     let (Line::Default(value)
     | Line::Entry(Entry { value, .. })
     | Line::Rule(Rule { treatment: Treatment::List(value), .. })) = line
@@ -343,7 +348,7 @@ fn name_key<'a>(scan: &mut Scan<'_>, wire: &'a mut [u8; NAME_LEN_MAX]) -> Result
         _ => (word, Scope::Exact),
     };
     let len = parse(text, wire).map_err(|error| Fault::new(start, error.to_string()))?;
-    if len == 1 || word == b"*" {
+    if len == 1 {
         return Err(Fault::new(start, "a whole tree can not be listed").hint("name a domain"));
     }
     wire[..len].make_ascii_lowercase();

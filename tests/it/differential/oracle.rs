@@ -18,8 +18,6 @@ use super::translate::{is_ip4, is_ip6, lower};
 pub enum Class {
     /// A CR before a line's end belongs to the line's end; rbldnsd takes it for a part of the line.
     CarriageReturn,
-    /// A NUL ends a line, and blanks before it are blanks at the line's end; in rbldnsd they stay.
-    BlankBeforeNul,
     /// A byte order mark is passed over; in rbldnsd it spoils the first line.
     ByteOrderMark,
     /// A bad line of `generic` is skipped and told; rbldnsd drops the whole dataset for some.
@@ -52,17 +50,14 @@ pub enum Class {
     GlueOfUnserved,
     /// Each name server in a served zone comes with its address; in rbldnsd the second of two with the same address does not.
     SharedGlue,
-    /// A lone `*` in a `dnset` is refused with a hint; rbldnsd lists the name `*`, which nobody asks for.
-    LoneStar,
     /// D-8: what does not fit is told with TC; rbldnsd leaves records out and clears AA.
     TooLarge,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 18] = [
         Self::CarriageReturn,
-        Self::BlankBeforeNul,
         Self::ByteOrderMark,
         Self::GenericFatal,
         Self::IpSixGarbage,
@@ -79,7 +74,6 @@ impl Class {
         Self::MixedTtl,
         Self::GlueOfUnserved,
         Self::SharedGlue,
-        Self::LoneStar,
         Self::TooLarge,
     ];
 }

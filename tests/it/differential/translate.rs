@@ -23,12 +23,6 @@ pub fn for_rbldnsd(kind: Kind, file: &FileText, hits: &mut Hits) -> Vec<u8> {
             hit(Class::CarriageReturn);
             line = head;
         }
-        if let Some(nul) = line.iter().position(|&octet| octet == 0)
-            && let [.., b' ' | b'\t'] = line[..nul]
-        {
-            hit(Class::BlankBeforeNul);
-            line = trim(&line[..nul]);
-        }
         let text = trim(line.split(|&octet| octet == 0).next().unwrap_or_default());
         if let Some(section) = section(text).filter(|_| kind == Kind::Combined) {
             kind_here = section.0.unwrap_or(kind_here);
@@ -39,10 +33,7 @@ pub fn for_rbldnsd(kind: Kind, file: &FileText, hits: &mut Hits) -> Vec<u8> {
             hit(Class::ManyServers);
             line = servers;
         }
-        let key = words(text.strip_prefix(b"!").unwrap_or(text));
-        let star = key.first().is_some_and(|word| *word == b"*");
         let dropped = match kind_here {
-            Kind::Dnset if star => Some(Class::LoneStar),
             Kind::Generic if !special && is_fatal(text) => Some(Class::GenericFatal),
             Kind::Ip6Trie | Kind::Ip6Tset if !special && is_ip6_garbage(text) => Some(Class::IpSixGarbage),
             _ => None,
