@@ -106,6 +106,7 @@ impl Template {
     pub fn expand<'t>(&self, raw: Option<&'t [u8]>, subject: Subject<'_>, text: &'t mut Text) -> Option<&'t [u8]> {
         // A leading `=` bypasses the base template and is not part of the text.
         let (template, own) = match (&self.base, raw) {
+            (_, Some([b'='])) => return None,
             (_, Some([b'=', own @ ..])) => (own, Some(own)),
             (Some(base), own) => (&base[..], own),
             (None, Some(own)) => (own, Some(own)),
@@ -164,6 +165,7 @@ mod tests {
             (Some("$$$ $10 $a $9 x$"), Some("$1.0.0.2 v1 $ $20 1.0.0.2a $9 x1.0.0.2")),
             (Some("=eq $"), Some("eq 1.0.0.2")),
             (Some("==eq"), Some("=eq")),
+            (Some("="), None),
             (Some("own $= end"), Some("own own $= end end")),
         ] {
             check(&template, raw, expected);

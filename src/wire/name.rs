@@ -24,8 +24,8 @@ pub enum NameError {
     /// More than 255 octets in wire form.
     #[error("the name is longer than 255 octets")]
     TooLong,
-    /// `\` at the end or a bad `\DDD`.
-    #[error("a `\\` must be followed by a character or three digits up to 255")]
+    /// A `\DDD` over 255.
+    #[error("a `\\` must be followed by a character or a number up to 255")]
     Escape,
     /// Nothing there.
     #[error("a name is missing")]
@@ -141,20 +141,16 @@ fn parse_any(text: &[u8], wire: &mut [u8; NAME_LEN_MAX]) -> Result<usize, NameEr
             continue;
         }
         if octet == b'\\' {
-            octet = *text.get(i).ok_or(NameError::Escape)?;
-            i += 1;
-            if octet.is_ascii_digit() {
-                let digits = text.get(i - 1..i + 2).ok_or(NameError::Escape)?;
-                let mut value = 0u32;
-                for digit in digits {
-                    if !digit.is_ascii_digit() {
-                        return Err(NameError::Escape);
-                    }
-                    value = value * 10 + u32::from(digit - b'0');
-                }
+            // As in rbldnsd: one to three digits, and nothing at the end.
+            let Some(&escaped) = text.get(i) else { break };
+            let digits = text[i..].iter().take(3).take_while(|digit| digit.is_ascii_digit()).count();
+            if digits > 0 {
+                let value = text[i..i + digits].iter().fold(0, |value, digit| value * 10 + u32::from(digit - b'0'));
                 octet = u8::try_from(value).map_err(|_| NameError::Escape)?;
-                i += 2;
+            } else {
+                octet = escaped;
             }
+            i += digits.max(1);
         }
         if at - len_at > LABEL_LEN_MAX {
             return Err(NameError::LabelTooLong);
@@ -190,7 +186,7 @@ pub fn write_labels(f: &mut impl fmt::Write, mut labels: &[u8]) -> fmt::Result {
         let (label, rest) = tail.split_at(usize::from(len).min(tail.len()));
         for &octet in label {
             match octet {
-                b'.' | b'\\' => write!(f, "\\{}", char::from(octet))?,
+                b'.' | b'\\' | b'"' | b'$' | b';' | b'@' => write!(f, "\\{}", char::from(octet))?,
                 0x21..=0x7e => f.write_char(char::from(octet))?,
                 _ => write!(f, "\\{octet:03}")?,
             }
@@ -353,9 +349,11 @@ mod tests {
             ("foo..bar", Some("foo.bar")),
             ("a\\.b.c", Some("a\\.b.c")),
             ("a\\046b", Some("a\\.b")),
+            ("a@\"$;(#)", Some("a\\@\\\"\\$\\;(#)")),
             ("a\\255", Some("a\\255")),
             ("a\\256", None),
-            ("a\\", None),
+            ("a\\9b", Some("a\\009b")),
+            ("a\\", Some("a")),
             ("", None),
         ] {
             assert_eq!(text.parse::<Name>().ok().map(|name| name.to_string()).as_deref(), expected, "{text}");

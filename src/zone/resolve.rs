@@ -81,7 +81,7 @@ fn octet(label: &[u8]) -> Option<u32> {
 
 /// The first 32 labels as nibbles of an IPv6 address, the first one the lowest.
 #[inline]
-fn nibbles(name: &QueryName) -> Option<u128> {
+fn all_nibbles(name: &QueryName) -> Option<u128> {
     let labels = name.octets().first_chunk::<64>()?;
     let (mut address, mut wrong) = (0u128, 0u8);
     for (n, label) in labels.as_chunks::<2>().0.iter().enumerate() {
@@ -130,7 +130,7 @@ pub(crate) fn address(name: &QueryName, count: usize) -> Address {
         return Address::Ip4(address, (name.start(4) == 8).then_some(a << 12 | b << 8 | c << 4 | d));
     }
     if count == 32
-        && let Some(address) = nibbles(name)
+        && let Some(address) = all_nibbles(name)
     {
         return Address::Ip6(address);
     }
@@ -138,19 +138,18 @@ pub(crate) fn address(name: &QueryName, count: usize) -> Address {
         return Address::No;
     }
     let octets = count < 4 && (0..count).all(|n| octet(name.label(n)).is_some());
-    let mut address = 0;
-    for n in 0..count {
-        match nibble(name.label(n)) {
-            Some(nibble) => address |= nibble << (128 - 4 * (count - n)),
-            None if octets => return Address::Partial { octets, nibbles: None },
-            None => return Address::No,
-        }
+    match nibbles(name, count) {
+        Some(address) if count == 32 => Address::Ip6(address),
+        Some(address) => Address::Partial { octets, nibbles: Some((address, 4 * count as u32)) },
+        None if octets => Address::Partial { octets, nibbles: None },
+        None => Address::No,
     }
-    if count == 32 {
-        Address::Ip6(address)
-    } else {
-        Address::Partial { octets, nibbles: Some((address, 4 * count as u32)) }
-    }
+}
+
+/// The address that the first `count` labels of a name begin as nibbles, left-aligned.
+#[inline]
+fn nibbles(name: &QueryName, count: usize) -> Option<u128> {
+    (0..count).try_fold(0, |address, n| Some(address | nibble(name.label(n))? << (128 - 4 * (count - n))))
 }
 
 /// Whether it is a complete address.
@@ -362,8 +361,11 @@ fn look_up_one<'s, 'q>(
         _ => Existence::None,
     };
     match (dataset.data(), form) {
-        (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip4(address, _)) => {
-            listing(dataset.find_ip4(address), Subject::Ip4(address))
+        (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip4(address, nibbles)) => {
+            let found = listing(dataset.find_ip4(address), Subject::Ip4(address));
+            // 0.0.0.0 and 2.0.0.2 are complete, and yet mapped and 6to4 addresses lie below them (RFC 8020).
+            let embeds = nibbles.is_some_and(|top| may_embed_ip4(u128::from(top) << 112, 16));
+            if embeds { found.max(Existence::Empty) } else { found }
         }
         (Data::Ip4Set(_) | Data::Ip4Trie(_), Address::Ip6(address)) => match embedded_ip4(address) {
             Some(address) => listing(dataset.find_ip4(address), Subject::Ip4(address)),
@@ -388,12 +390,15 @@ fn look_up_one<'s, 'q>(
                 return Existence::None;
             }
             let relative = name.labels(0, below);
-            if let Some(found) = find_name(names, relative)
+            let found = find_name(names, relative);
+            if let Some(found) = found
                 && found.id != EXCLUDED
             {
                 return listing(Some(found.id), Subject::Name(found.entry));
             }
-            if names.get(relative).is_some_and(|hit| hit.parent) { Existence::Empty } else { Existence::None }
+            // What a wildcard above lists below a name makes it no more exist than rbldnsd has it.
+            let exists = names.get(relative).is_some_and(|hit| hit.parent);
+            if exists { Existence::Empty } else { Existence::None }
         }
         (Data::Generic(records), _) => {
             let Some(found) = records.get(name.labels(0, below)) else {

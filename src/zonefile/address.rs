@@ -376,15 +376,15 @@ fn ip6_words(scan: &mut Scan<'_>) -> Result<(u128, u32, bool), Fault> {
     Ok((head | tail, head_words + tail_words, compressed))
 }
 
-/// One word of up to four hexadecimal digits.
+/// One word: hexadecimal digits up to ffff; as in rbldnsd, zeros may stand before it.
 fn ip6_word(scan: &mut Scan<'_>) -> Result<u16, Fault> {
     let start = scan.at;
     let mut word = 0u32;
     while let Some(digit) = scan.peek().and_then(|octet| char::from(octet).to_digit(16)) {
         word = word << 4 | digit;
         scan.at += 1;
-        if scan.at - start > 4 {
-            return Err(Fault::new(start, "a word of more than four hexadecimal digits"));
+        if word > 0xffff {
+            return Err(Fault::new(start, "a word over ffff"));
         }
     }
     if scan.at == start {
@@ -483,7 +483,7 @@ mod tests {
 
     #[test]
     fn ip6_keys_are_read_as_rbldnsd_reads_them_and_garbage_is_not() {
-        let cases: [(&str, Ip6Forms, Option<&str>); 27] = [
+        let cases: [(&str, Ip6Forms, Option<&str>); 28] = [
             ("2001:21ab:c000/36", Ip6Forms::Trie, Some("2001:21ab:c000::/36")),
             ("2001:db8:1:2 :3:x", Ip6Forms::Trie, Some("2001:db8:1:2::/64")),
             ("2001:db8:3:: :5", Ip6Forms::Trie, Some("2001:db8:3::/128")),
@@ -501,6 +501,7 @@ mod tests {
             ("2001:db8:9:::2", Ip6Forms::Trie, None),
             ("2001:db8:a::1.2.3.4", Ip6Forms::Trie, None),
             ("2001:db8:c:12345::/64", Ip6Forms::Trie, None),
+            ("2001:db8:c:00001::/64", Ip6Forms::Trie, Some("2001:db8:c:1::/64")),
             ("1.2.3.4", Ip6Forms::Trie, None),
             ("2001:db8:d:0:/64", Ip6Forms::Trie, None),
             ("fe80::1%eth0", Ip6Forms::Trie, None),

@@ -11,8 +11,9 @@ use super::Stamp;
 
 /// Octets read at once: large enough that a system call costs nothing for each line.
 const CHUNK_LEN: usize = 256 * 1024;
-/// Octets of a line that are looked at; rbldnsd cuts at the same length.
-pub const LINE_LEN_MAX: usize = 32 * 1024;
+/// Octets of a line that are looked at. rbldnsd cuts somewhere between 32 and 64 KiB, depending on where in its buffer the
+/// line begins.
+pub const LINE_LEN_MAX: usize = 64 * 1024;
 /// What gzip data begins with (RFC 1952 section 2.3.1).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// A byte order mark in UTF-8.

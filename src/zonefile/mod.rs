@@ -10,6 +10,8 @@ mod reader;
 pub mod record;
 mod rule;
 pub mod special;
+#[cfg(test)]
+mod tests;
 pub mod value;
 
 use std::borrow::Cow;

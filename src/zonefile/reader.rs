@@ -20,12 +20,12 @@ pub(crate) fn read_into<S: Sink>(
     tell: &mut dyn FnMut(Diagnostic),
 ) -> Result<(Target<S>, Vec<Stamp>), BadFile> {
     let target = if source.kind == Kind::Combined {
-        Target::Sections { common: Box::default(), parts: Vec::new(), inside: false, later_file: false }
+        Target::Sections { common: Box::default(), parts: Vec::new(), open: false, inside: false }
     } else {
         Target::One(Box::new(new(source.kind)))
     };
     let buffers = record::Buffers::default();
-    let mut reader = Reader { options: source.options, now, target, new, max_range4: 0, buffers };
+    let mut reader = Reader { options: source.options, now, target, new, max_range4: u64::MAX, buffers };
     let stamps = source.files.iter().map(|file| reader.file(file, tell)).collect::<Result<_, _>>()?;
     Ok((reader.target, stamps))
 }
@@ -50,8 +50,8 @@ struct Reader<S, N> {
     target: Target<S>,
     /// Makes a sink.
     new: N,
-    /// IPv4 entries wider than this prefix length are refused (`$MAXRANGE4`); it is only ever tightened.
-    max_range4: u8,
+    /// IPv4 entries of more addresses than this are refused (`$MAXRANGE4`); it is only ever tightened.
+    max_range4: u64,
     /// Room for the names of a record.
     buffers: record::Buffers,
 }
@@ -66,10 +66,10 @@ pub(crate) enum Target<S> {
         common: Box<Header>,
         /// The sections and their names.
         parts: Vec<(Vec<Name>, S)>,
-        /// The line belongs to the last section, rather than before the first one of its file.
+        /// Special lines belong to the last section.
+        open: bool,
+        /// Entries belong to it as well: it began in this file, or a special line in this file went on with it.
         inside: bool,
-        /// A file was read before.
-        later_file: bool,
     },
 }
 
@@ -106,9 +106,6 @@ impl<S: Sink, N: Fn(Kind) -> S> Reader<S, N> {
                 tell(diagnostic(Severity::Warning, number, Fault::new(input::LINE_LEN_MAX, message)));
             }
         }
-        if let Target::Sections { later_file, .. } = &mut self.target {
-            *later_file = true;
-        }
         if !lines.unchanged().map_err(io)? {
             return Err(BadFile::Changed { file: path.to_owned() });
         }
@@ -125,7 +122,10 @@ impl<S: Sink, N: Fn(Kind) -> S> Reader<S, N> {
         {
             return Ok(Step::Done);
         }
-        let mut scan = Scan::new(line, 0);
+        let line = value::trim_end(line);
+        // A NUL ends a line, as it does in rbldnsd; blanks before it stay.
+        let nul = memchr::memchr(0, line);
+        let mut scan = Scan::new(nul.map_or(line, |at| &line[..at]), 0);
         scan.skip_blanks();
         match scan.peek() {
             None => return Ok(Step::Done),
@@ -153,22 +153,18 @@ impl<S: Sink, N: Fn(Kind) -> S> Reader<S, N> {
                 ));
             }
         };
-        // A NUL ends a line, as it does in rbldnsd.
-        let nul = memchr::memchr(0, line);
-        let text = nul.map_or(line, |at| &line[..at]);
-        scan.line = text;
         let ttl = sink.header_mut().ttl;
         let options = LineOptions { mask_host_bits: self.options.mask_host_bits, max_range4: self.max_range4, ttl };
         let start = scan.at;
         if sink.kind() == Kind::Acl {
             let (line, doubt) = rule::read(&mut scan, options)?;
             sink.take(&line, number).map_err(|error| Fault::new(start, error.to_string()))?;
-            return Ok(doubt.map_or_else(|| check_text(start, &line), Step::Cut));
+            return Ok(doubt.map_or_else(|| check_entry(start, &line), Step::Cut));
         }
         let mut wire = [0; NAME_LEN_MAX];
         let line = read_line(&mut scan, sink.kind(), options, &mut self.buffers, &mut wire)?;
         sink.take(&line, number).map_err(|error| Fault::new(start, error.to_string()))?;
-        let step = check_text(start, &line);
+        let step = check_entry(start, &line);
         match (nul, step) {
             (Some(at), Step::Done) => Ok(Step::Cut(Fault::new(at, "a NUL ends the line"))),
             (_, step) => Ok(step),
@@ -180,12 +176,14 @@ impl<S: Sink, N: Fn(Kind) -> S> Reader<S, N> {
         let at = scan.at - 1;
         let header = match &mut self.target {
             Target::One(sink) => sink.header_mut(),
-            Target::Sections { parts, inside: true, common, .. } => {
+            // SOA and the like are the whole zone's, wherever they stand.
+            Target::Sections { common, .. } if special::is_of_zone(scan.rest()) => common,
+            Target::Sections { parts, open: true, common, .. } => {
                 parts.last_mut().map_or(&mut **common, |(_, sink)| sink.header_mut())
             }
             Target::Sections { common, .. } => common,
         };
-        let special = special::read(&mut scan, header, self.now)?;
+        let special = special::read(&mut scan, header, self.now);
         let apex = header.soa.is_some() || header.ns.is_some();
         if let Target::One(sink) = &mut self.target
             && sink.kind() == Kind::Acl
@@ -195,35 +193,42 @@ impl<S: Sink, N: Fn(Kind) -> S> Reader<S, N> {
             let fault = Fault::new(at, "an acl has no $SOA and no $NS").hint("put it into a list of the zone");
             return Err(fault);
         }
-        match special {
+        let mut goes_on = false;
+        if let Target::Sections { open: true, inside: inside @ false, .. } = &mut self.target {
+            (*inside, goes_on) = (true, true);
+        }
+        match special? {
             Special::Dataset(section) => Ok(self.section(path, at, section)),
             Special::Future => {
                 let fault = Fault::new(at, "the time stamp is in the future");
                 Ok(Step::Broken(fault.hint("the file is used once that time has come; check both clocks")))
             }
             special => {
-                if let Special::MaxRange4(len) = special {
-                    self.max_range4 = self.max_range4.max(len);
+                if let Special::MaxRange4(addresses) = special {
+                    self.max_range4 = self.max_range4.min(addresses);
                 }
-                match &self.target {
-                    Target::Sections { inside: false, later_file: true, .. } => Ok(Step::Broken(
-                        Fault::new(at, "a special line stands before the first `$DATASET` of a further file")
-                            .hint("common lines belong into the first file"),
-                    )),
-                    _ => Ok(Step::Done),
+                if goes_on {
+                    let fault = "before the first `$DATASET` of a further file, this goes on with the last section";
+                    let hint = "common lines belong into the first file, before its first `$DATASET`";
+                    return Ok(Step::Cut(Fault::new(at, fault).hint(hint)));
                 }
+                Ok(Step::Done)
             }
         }
     }
 
     /// A section begins.
     fn section(&mut self, path: &Path, at: usize, section: Section<'_>) -> Step {
-        let Target::Sections { common, parts, inside, .. } = &mut self.target else {
+        let Target::Sections { common, parts, open, inside } = &mut self.target else {
             // rbldnsd warns and goes on as well.
             return Step::Cut(
                 Fault::new(at, "`$DATASET` has no meaning here").hint("only combined files have sections"),
             );
         };
+        (*open, *inside) = (false, false);
+        if section.kind.is_empty() {
+            return Step::Cut(Fault::new(at, "`$DATASET` without a type").hint("write: $DATASET type[:name] subzone…"));
+        }
         let Some(kind) = special::section_kind(section.kind) else {
             let message =
                 format!("`{}` can be no section of a combined dataset", String::from_utf8_lossy(section.kind));
@@ -232,18 +237,13 @@ impl<S: Sink, N: Fn(Kind) -> S> Reader<S, N> {
                     .hint("there are ip4set, ip4tset, ip4trie, ip6tset, ip6trie, dnset and generic"),
             );
         };
-        if section.names.is_empty() {
-            return Step::Broken(
-                Fault::new(at, "the section has no name").hint("name its subzones, or `@` for the zone itself"),
-            );
-        }
         let mut sink = (self.new)(kind);
         sink.begin_file(path);
         sink.header_mut().ttl = common.ttl;
         sink.header_mut().template = common.template.clone();
         parts.push((section.names, sink));
-        *inside = true;
-        Step::Done
+        (*open, *inside) = (true, true);
+        section.fault.map_or(Step::Done, Step::Cut)
     }
 }
 
@@ -252,8 +252,8 @@ impl<S: Sink, N: Fn(Kind) -> S> Reader<S, N> {
 pub(super) struct LineOptions {
     /// Mask host bits instead of refusing them.
     pub(super) mask_host_bits: bool,
-    /// Refuse IPv4 entries wider than this.
-    pub(super) max_range4: u8,
+    /// Refuse IPv4 entries of more addresses than this.
+    pub(super) max_range4: u64,
     /// `$TTL` in force, s.
     pub(super) ttl: Option<u32>,
 }
@@ -297,9 +297,13 @@ fn read_line<'r>(
     Ok(Line::Entry(Entry { key, excluded, value }))
 }
 
-/// What became of a line that was taken: perhaps its text is too long.
+/// What became of a line that was taken: perhaps its text is too long, or it says something else than was meant.
 #[inline]
-fn check_text(at: usize, line: &Line<'_>) -> Step {
+fn check_entry(at: usize, line: &Line<'_>) -> Step {
+    if let Line::Entry(Entry { key: Key::Name(b"\x01*", Scope::Exact), .. }) = line {
+        let fault = Fault::new(at, "a lone `*` is the name `*` and nothing else, as in rbldnsd");
+        return Step::Cut(fault.hint("a whole tree can not be listed; name a domain"));
+    }
     let (Line::Default(value)
     | Line::Entry(Entry { value, .. })
     | Line::Rule(Rule { treatment: Treatment::List(value), .. })) = line
@@ -324,8 +328,8 @@ pub(super) fn ip4_key(scan: &mut Scan<'_>, forms: Ip4Forms, options: LineOptions
             (Key::Ip4Range(first, last), u64::from(u32::from(last)) - u64::from(u32::from(first)) + 1)
         }
     };
-    if size > 1 << (32 - options.max_range4) {
-        let message = format!("the entry is wider than the /{} that $MAXRANGE4 allows", options.max_range4);
+    if size > options.max_range4 {
+        let message = format!("the entry has more than the {} addresses that $MAXRANGE4 allows", options.max_range4);
         return Err(Fault::new(start, message));
     }
     Ok(key)
@@ -344,7 +348,7 @@ fn name_key<'a>(scan: &mut Scan<'_>, wire: &'a mut [u8; NAME_LEN_MAX]) -> Result
         _ => (word, Scope::Exact),
     };
     let len = parse(text, wire).map_err(|error| Fault::new(start, error.to_string()))?;
-    if len == 1 || word == b"*" {
+    if len == 1 {
         return Err(Fault::new(start, "a whole tree can not be listed").hint("name a domain"));
     }
     wire[..len].make_ascii_lowercase();

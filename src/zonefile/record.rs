@@ -3,7 +3,6 @@
 use super::Fault;
 use super::address::Scan;
 use super::special::{parse_name, parse_time};
-use super::value::trim_end;
 use crate::dataset::entry::{Record, RecordData, TEXT_LEN_MAX};
 use crate::wire::name::{NAME_LEN_MAX, parse};
 
@@ -45,6 +44,9 @@ pub fn read<'line: 'r, 'r>(
         0
     } else {
         let len = parse(owner, &mut buffers.owner).map_err(|error| Fault::new(at, error.to_string()))?;
+        if len == 1 {
+            return Err(Fault::new(at, "a name is missing").hint("`@` is the zone itself"));
+        }
         buffers.owner[..len].make_ascii_lowercase();
         len - 1
     };
@@ -86,13 +88,10 @@ pub fn read<'line: 'r, 'r>(
     Ok(Record { owner: &buffers.owner[..owner_len], ttl, data })
 }
 
-/// An address; one to four numbers, the last of which fills what is left (so `1` is 0.0.0.1).
+/// An address; one to four numbers, the last of which fills what is left (so `1` is 0.0.0.1). What follows is not
+/// looked at.
 fn a(scan: &mut Scan<'_>) -> Result<RecordData<'static>, Fault> {
-    let at = scan.at;
     let (octets, count) = scan.octets().map_err(|fault| Fault::new(fault.at, "bad address"))?;
-    if !matches!(scan.peek(), None | Some(b' ' | b'\t')) {
-        return Err(Fault::new(at, "bad address"));
-    }
     let [a, b, c, d] = octets.to_be_bytes();
     Ok(RecordData::A(match count {
         1 => [0, 0, 0, a].into(),
@@ -102,17 +101,14 @@ fn a(scan: &mut Scan<'_>) -> Result<RecordData<'static>, Fault> {
     }))
 }
 
-/// The rest of the line, outer quotes removed.
+/// The rest of the line; quotes are removed if they stand at both ends.
 fn txt<'a>(scan: &Scan<'a>) -> Result<RecordData<'a>, Fault> {
-    let mut text = trim_end(scan.rest());
+    let mut text = scan.rest();
     if text.is_empty() {
         return Err(Fault::new(scan.at, "a text is missing"));
     }
-    if let [b'"', inner @ ..] = text {
+    if let [b'"', inner @ .., b'"'] = text {
         text = inner;
-        if let [inner @ .., b'"'] = text {
-            text = inner;
-        }
     }
     Ok(RecordData::Txt(&text[..text.len().min(TEXT_LEN_MAX)]))
 }
@@ -126,14 +122,20 @@ mod tests {
         use RecordData::{A, Mx, Txt};
         let host: &[u8] = b"\x02mx\x02ex\x00";
         type Case<'a> = (&'a str, Option<(&'a [u8], Option<u32>, RecordData<'a>)>);
-        let cases: [Case<'_>; 18] = [
+        let cases: [Case<'_>; 24] = [
             ("@ A 127.0.0.8", Some((b"", None, A([127, 0, 0, 8].into())))),
             ("www 3000 A 127.0.0.1", Some((b"\x03www", Some(3000), A([127, 0, 0, 1].into())))),
             ("WWW2 1h IN A 10.1", Some((b"\x04www2", Some(3600), A([10, 0, 0, 1].into())))),
             ("short A 1", Some((b"\x05short", None, A([0, 0, 0, 1].into())))),
             ("www A 127.0.0.1 junk", Some((b"\x03www", None, A([127, 0, 0, 1].into())))),
-            ("w IN TXT plain text ", Some((b"\x01w", None, Txt(b"plain text")))),
+            ("w IN TXT plain text", Some((b"\x01w", None, Txt(b"plain text")))),
             ("w TXT \"quoted \"inner\" text\"", Some((b"\x01w", None, Txt(b"quoted \"inner\" text")))),
+            ("w TXT \"open", Some((b"\x01w", None, Txt(b"\"open")))),
+            ("w TXT \"\"", Some((b"\x01w", None, Txt(b"")))),
+            ("w A 1.2.3.4/32", Some((b"\x01w", None, A([1, 2, 3, 4].into())))),
+            ("w A 1.2x", Some((b"\x01w", None, A([1, 0, 0, 2].into())))),
+            ("w A 1.2.", None),
+            (". A 127.0.0.1", None),
             ("zero 0 A 127.0.0.1", Some((b"\x04zero", None, A([127, 0, 0, 1].into())))),
             ("mx MX 10 mx.ex.", Some((b"\x02mx", None, Mx(10, host)))),
             ("mx MX 65536 mx.ex", None),

@@ -111,7 +111,7 @@ mod tests {
     /// A line as text: what it is, or the column of the fault; and the column of a doubt.
     fn line(text: &str) -> (String, Option<usize>) {
         let mut scan = Scan::new(text.as_bytes(), 0);
-        let options = LineOptions { mask_host_bits: false, max_range4: 0, ttl: None };
+        let options = LineOptions { mask_host_bits: false, max_range4: u64::MAX, ttl: None };
         let value = |value: EntryValue<'_>| {
             let a = value.a.map(|a| a.to_string()).unwrap_or_default();
             match value.text {

@@ -2,7 +2,6 @@
 
 use super::Fault;
 use super::address::Scan;
-use super::value::trim_end;
 use crate::dataset::{Header, Kind, NameServers, Soa};
 use crate::wire::name::Name;
 
@@ -16,8 +15,8 @@ pub const TTL_MAX: u32 = i32::MAX as u32;
 pub enum Special<'a> {
     /// It was put into the header, or it repeats what counts once.
     Taken,
-    /// `$MAXRANGE4`: IPv4 entries wider than this are refused from here on, as a prefix length.
-    MaxRange4(u8),
+    /// `$MAXRANGE4`: IPv4 entries of more addresses are refused from here on.
+    MaxRange4(u64),
     /// `$DATASET`: a section of a `combined` file begins.
     Dataset(Section<'a>),
     /// `$TIMESTAMP` is in the future: the file can not be used yet.
@@ -33,6 +32,8 @@ pub struct Section<'a> {
     pub kind_at: usize,
     /// Names below the zone; the root stands for the zone itself (`@`).
     pub names: Vec<Name>,
+    /// What is wrong with a name that was left out, or with there being none.
+    pub fault: Option<Fault>,
 }
 
 /// Where the `$` of a special line stands: at the beginning or behind `#`, `;` or `:`.
@@ -43,6 +44,12 @@ pub fn special_at(line: &[u8]) -> Option<usize> {
         [b'#' | b';' | b':', b'$', ..] => Some(1),
         _ => None,
     }
+}
+
+/// Whether a special line, behind its `$`, speaks of the whole zone rather than of a section.
+pub fn is_of_zone(line: &[u8]) -> bool {
+    let word = line.split(|octet| matches!(octet, b' ' | b'\t')).next().unwrap_or_default();
+    [&b"SOA"[..], b"NS", b"NAMESERVER", b"TIMESTAMP"].iter().any(|known| word.eq_ignore_ascii_case(known))
 }
 
 /// Read the special line whose `$` is the octet before `scan.at`.
@@ -77,7 +84,7 @@ pub fn read<'a>(scan: &mut Scan<'a>, header: &mut Header, now: i64) -> Result<Sp
 
 /// The first definition counts.
 fn set_once(slot: &mut Option<Box<[u8]>>, scan: &Scan<'_>) {
-    let text = trim_end(scan.rest());
+    let text = scan.rest();
     if !text.is_empty() {
         slot.get_or_insert_with(|| text.into());
     }
@@ -218,37 +225,42 @@ fn name_servers<'a>(scan: &mut Scan<'a>, header: &mut Header) -> Result<Special<
 fn max_range<'a>(scan: &mut Scan<'a>) -> Result<Special<'a>, Fault> {
     let at = scan.at;
     let bad = || Fault::new(at, "bad range").hint("write a prefix length such as /24, or a number of addresses");
-    let len = if scan.eat(b'/') {
-        scan.number(32).map_err(|_| bad())? as u8
+    let addresses = if scan.eat(b'/') {
+        1 << (32 - scan.number(32).map_err(|_| bad())?)
     } else {
-        let size = scan.number_u32().map_err(|_| bad())?;
-        if size == 0 {
-            return Err(bad());
-        }
-        // The smallest block that holds so many addresses.
-        (32 - (size - 1).checked_ilog2().map_or(0, |bits| bits + 1)) as u8
+        u64::from(scan.number_u32().map_err(|_| bad())?)
     };
+    if addresses == 0 {
+        return Err(bad());
+    }
     end(scan)?;
-    Ok(Special::MaxRange4(len))
+    Ok(Special::MaxRange4(addresses))
 }
 
-/// `$DATASET type[:name] sub… [@]`.
+/// `$DATASET type[:name] sub… [@]`; a word that begins with `#` or `;` begins a comment.
 fn section<'a>(scan: &mut Scan<'a>) -> Result<Special<'a>, Fault> {
+    let is_comment = |scan: &Scan<'_>| matches!(scan.peek(), None | Some(b'#' | b';'));
     let kind_at = scan.at;
-    let kind = word(scan);
+    let kind: &[u8] = if is_comment(scan) { &[] } else { word(scan) };
     let kind = kind.split(|&octet| octet == b':').next().unwrap_or(kind);
     scan.skip_blanks();
-    let mut names = Vec::new();
-    while !scan.rest().is_empty() {
-        if matches!(scan.rest(), [b'@'] | [b'@', b' ' | b'\t', ..]) {
-            scan.at += 1;
-            scan.skip_blanks();
-            names.push(Name::root());
-        } else {
-            names.push(name(scan)?.to_lower());
+    let (mut names, mut fault) = (Vec::new(), None);
+    while !is_comment(scan) {
+        let at = scan.at;
+        let text = word(scan);
+        scan.skip_blanks();
+        match if text == b"@" { Ok(Name::root()) } else { parse_name(text, at) } {
+            Ok(name) => names.push(name.to_lower()),
+            Err(bad) => fault = Some(bad),
         }
     }
-    Ok(Special::Dataset(Section { kind, kind_at, names }))
+    if names.is_empty() {
+        fault.get_or_insert_with(|| {
+            Fault::new(kind_at, "the section has no name, so that nothing in it is served")
+                .hint("name its subzones, or `@` for the zone itself")
+        });
+    }
+    Ok(Special::Dataset(Section { kind, kind_at, names, fault }))
 }
 
 /// The type of a section, if it may stand in a `combined` file.
@@ -270,7 +282,11 @@ fn timestamp<'a>(scan: &mut Scan<'a>, header: &mut Header, now: i64) -> Result<S
     let expiry = word(scan);
     let expires = match expiry {
         [] => None,
-        [b'+', span @ ..] => Some(made.unwrap_or(now) + i64::from(parse_time(span).ok_or_else(|| bad(at))?)),
+        // A span needs a beginning, and it must not be empty.
+        [b'+', span @ ..] => match (made, parse_time(span)) {
+            (Some(made), Some(span)) if made > 0 && span > 0 => Some(made + i64::from(span)),
+            _ => return Err(bad(at)),
+        },
         _ => stamp(expiry).ok_or_else(|| bad(at))?,
     };
     end(scan)?;
@@ -303,19 +319,20 @@ fn stamp(text: &[u8]) -> Option<Option<i64>> {
         fields[count] = digits.iter().fold(0, |value, digit| value * 10 + i64::from(digit - b'0'));
         count += 1;
         rest = match tail {
-            [b':' | b'-', tail @ ..] if !tail.is_empty() => tail,
+            [b':' | b'-', tail @ ..] => tail,
             _ => tail,
         };
     }
     let [year, month, day, hour, minute, second] = fields;
-    let valid = rest.is_empty()
-        && count >= 3
-        && (1..=12).contains(&month)
-        && (1..=31).contains(&day)
-        && hour < 24
-        && minute < 60
-        && second < 61;
+    let valid_date = year >= 1970 && (1..=12).contains(&month) && (1..=days_of_month(year, month)).contains(&day);
+    let valid = rest.is_empty() && count >= 3 && valid_date && hour < 24 && minute < 60 && second < 60;
     valid.then(|| Some(days_since_1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second))
+}
+
+/// Days of a month.
+fn days_of_month(year: i64, month: i64) -> i64 {
+    let (next_year, next_month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+    days_since_1970(next_year, next_month, 1) - days_since_1970(year, month, 1)
 }
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar.
@@ -373,6 +390,12 @@ mod tests {
             ("2020-02-29-12", Some(Some(1_582_977_600))),
             ("2037:01:01:00:00:00", Some(Some(2_114_380_800))),
             ("2020-13-01", None),
+            ("2020-02-30", None),
+            ("2021-02-29", None),
+            ("2020-12-31-", Some(Some(1_609_372_800))),
+            ("2020-12-31--", None),
+            ("2020-12-31-23-59-60", None),
+            ("1969-12-31", None),
             ("2020", None),
             ("tomorrow", None),
         ] {
@@ -381,7 +404,9 @@ mod tests {
         assert_eq!(take("$TIMESTAMP 2030-01-01").0, Some(Special::Future));
         assert_eq!(take("$TIMESTAMP 2020-01-02 +1d").1.expires, Some(1_577_923_200 + 86_400));
         assert_eq!(take("$TIMESTAMP - 2020-01-03").1.expires, Some(1_578_009_600));
-        assert_eq!(take("$TIMESTAMP 0 -").1.expires, None);
+        for none in ["$TIMESTAMP 0 -", "$TIMESTAMP 0 +1h", "$TIMESTAMP 2020-01-02 +0", "$TIMESTAMP 1970-01-01 +1h"] {
+            assert_eq!(take(none).1.expires, None, "{none}");
+        }
     }
 
     #[test]
@@ -405,17 +430,17 @@ mod tests {
     #[test]
     fn max_range_and_sections() {
         for (line, expected) in [
-            ("$MAXRANGE4 /24", Some(24)),
-            ("$MAXRANGE4 16", Some(28)),
-            ("$MAXRANGE4 1", Some(32)),
-            ("$MAXRANGE4 17", Some(27)),
+            ("$MAXRANGE4 /24", Some(256)),
+            ("$MAXRANGE4 16", Some(16)),
+            ("$MAXRANGE4 1", Some(1)),
+            ("$MAXRANGE4 17", Some(17)),
             ("$MAXRANGE4 0", None),
             ("$MAXRANGE4 x", None),
             ("$MAXRANGE4 /33", None),
             ("$MAXRANGE /24", None),
         ] {
             let got =
-                take(line).0.and_then(|special| if let Special::MaxRange4(len) = special { Some(len) } else { None });
+                take(line).0.and_then(|special| if let Special::MaxRange4(size) = special { Some(size) } else { None });
             assert_eq!(got, expected, "{line}");
         }
         let Some(Special::Dataset(section)) = take("$DATASET ip4set:proxy Proxies a.b @").0 else {

@@ -55,9 +55,9 @@ pub fn short_address(octets: u32, count: u32) -> Ipv4Addr {
     }
 }
 
-/// The rest of the line as a text, without blanks around it.
+/// The rest of the line as a text; blanks at the line's end are gone already.
 pub fn text<'a>(scan: &Scan<'a>) -> EntryText<'a> {
-    let text = trim_end(scan.rest());
+    let text = scan.rest();
     if text.is_empty() { EntryText::Empty } else { EntryText::Own(text) }
 }
 
@@ -87,11 +87,11 @@ mod tests {
             ("", Some((None, Default))),
             (" # c", Some((None, Default))),
             (";c", Some((None, Default))),
-            (" text # no comment ", Some((None, Own(b"text # no comment")))),
+            (" text # no comment", Some((None, Own(b"text # no comment")))),
             (" :3", Some((Some([127, 0, 0, 3]), Default))),
             (" :3:", Some((Some([127, 0, 0, 3]), Empty))),
             (":3:t", Some((Some([127, 0, 0, 3]), Own(b"t")))),
-            (" :3\t: t ", Some((Some([127, 0, 0, 3]), Own(b"t")))),
+            (" :3\t: t", Some((Some([127, 0, 0, 3]), Own(b"t")))),
             (" :127.0.1.4:full", Some((Some([127, 0, 1, 4]), Own(b"full")))),
             (" :127.2:x", Some((Some([127, 0, 0, 2]), Own(b"x")))),
             (" :10.1.5:x", Some((Some([10, 1, 0, 5]), Own(b"x")))),

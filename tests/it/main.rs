@@ -2,13 +2,14 @@
 //!
 //! `server` starts and asks it, `message` spells queries and replies, `judge` says what may differ from rbldnsd.
 //! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by other servers (`export`), by rbldnsd (`access`,
-//! `conformance`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`, `metrics`), and by what goes
-//! wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how to run them.
+//! `conformance`, `differential`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`, `metrics`), and by
+//! what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how to run them.
 
 mod access;
 mod architecture;
 mod cli;
 mod conformance;
+mod differential;
 mod duties;
 mod edns;
 mod export;

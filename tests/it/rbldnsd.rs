@@ -1,4 +1,5 @@
-//! The real rbldnsd, in the foreground on a port of its own, as the one to agree with.
+//! The real rbldnsd, in the foreground on a port of its own, as the one to agree with; and ours under the same command
+//! line.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
@@ -25,9 +26,20 @@ impl Rbldnsd {
         let program = ["/usr/sbin/rbldnsd", "rbldnsd"].into_iter().find(|program| {
             Command::new(program).arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
         })?;
+        Some(Self::serve(Command::new(program), dir, options, specs))
+    }
+
+    /// The same by our own program.
+    pub fn start_ours(dir: &Path, options: &str, specs: &[String]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+        command.arg("rbldnsd");
+        Self::serve(command, dir, options, specs)
+    }
+
+    /// Run a program with rbldnsd's command line and wait until it answers.
+    fn serve(mut command: Command, dir: &Path, options: &str, specs: &[String]) -> Self {
         // rbldnsd takes no port 0, so a free one is found first; the port is ours again only if nobody is faster.
         let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut command = Command::new(program);
         command.args(["-n", "-q", "-c", "0", "-w"]).arg(dir).args(["-b", &format!("127.0.0.1/{}", port.port())]);
         if rustix::process::geteuid().is_root() {
             // rbldnsd does not serve as root; the temporary files must be readable for the user it becomes.
@@ -42,7 +54,7 @@ impl Rbldnsd {
         collect(child.stderr.take().unwrap(), Arc::clone(&log));
         let started = Self { child, dns: port, log };
         started.wait();
-        Some(started)
+        started
     }
 
     /// Wait until it answers at all: in the foreground it loads before it listens to anybody.
@@ -50,14 +62,14 @@ impl Rbldnsd {
         let (deadline, client) = (Instant::now() + PATIENCE * 2, Udp::new(self.dns));
         // Nothing listens yet: sending may fail as the port is said to be unreachable.
         while client.try_exchange(&query("started.invalid", SOA).wire(), Duration::from_millis(50)).is_none() {
-            assert!(Instant::now() < deadline, "rbldnsd does not answer: {}", self.log.lock().unwrap());
+            assert!(Instant::now() < deadline, "it does not answer: {}", self.log.lock().unwrap());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
 
 /// Let every user read a directory's files.
-fn open_to_all(dir: &Path) {
+pub fn open_to_all(dir: &Path) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
     for entry in std::fs::read_dir(dir).unwrap() {
@@ -71,7 +83,7 @@ impl Drop for Rbldnsd {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("rbldnsd said:\n{}", self.log.lock().unwrap());
+            eprintln!("the server said:\n{}", self.log.lock().unwrap());
         }
     }
 }

@@ -1,0 +1,399 @@
+//! What may differ between the two servers, and exactly how.
+//!
+//! A difference in how a *line* is read is written into the file that rbldnsd gets, see `translate`: it reads the line
+//! as ours is meant to. A difference in an *answer* rewrites what rbldnsd answered, under a condition that does not ask our
+//! own code. Either way the two must then agree: a difference without a class fails, and so does a class whose
+//! difference is not made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dnsbld::dataset::Kind;
+
+use super::ask::{Answer, Record};
+use super::generate::{Labels, Question};
+use super::translate::{is_ip4, is_ip6, lower};
+
+/// A way in which ours differs from rbldnsd on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// A CR before a line's end belongs to the line's end; rbldnsd takes it for a part of the line.
+    CarriageReturn,
+    /// A byte order mark is passed over; in rbldnsd it spoils the first line.
+    ByteOrderMark,
+    /// A bad line of `generic` is skipped and told; rbldnsd drops the whole dataset for some.
+    GenericFatal,
+    /// Nine words, two `::` or a `:` at the end are no IPv6 address; rbldnsd lists the first part and takes the rest for a value.
+    IpSixGarbage,
+    /// RFC 8020, D-17: each well-formed partial address is NODATA; NXDOMAIN in rbldnsd.
+    PartialAddress,
+    /// RFC 8020, D-16: a name with a name below it is NODATA; NXDOMAIN in rbldnsd.
+    EmptyNonTerminal,
+    /// The same for a name above another zone served here.
+    AboveZone,
+    /// RFC 3597, D-6: types from 256 on are ordinary; NOTIMP in rbldnsd.
+    HighType,
+    /// RFC 2308 section 5, D-12: the negative TTL is the lesser of the SOA's TTL and its minimum.
+    NegativeTtl,
+    /// RFC 2181 section 8, D-9: no time is over 2^31-1 s; rbldnsd sends what is written.
+    TimeOver31Bits,
+    /// Mapped addresses count in IPv6 datasets also where the zone has an IPv4 one (spamhaus/rbldnsd#27).
+    Mapped,
+    /// D-9: texts are kept up to 1020 octets and sent as several strings; rbldnsd cuts at 254 (`generic`: 255).
+    LongText,
+    /// A `$NS` of more names than rbldnsd can use is served; rbldnsd drops it and refuses NS at the apex.
+    ManyServers,
+    /// RFC 1034 section 4.3.2: an answer about name servers brings their addresses; under `-a` rbldnsd leaves them out.
+    GlueUnderMinimal,
+    /// RFC 2181 section 5.2: one TTL for a set. rbldnsd sees to it as well, but loses its way behind a text of 255 octets.
+    MixedTtl,
+    /// Addresses of name servers come from zones that are served; in rbldnsd also from the rest of one that is not.
+    GlueOfUnserved,
+    /// Each name server in a served zone comes with its address; in rbldnsd the second of two with the same address does not.
+    SharedGlue,
+    /// D-8: what does not fit is told with TC; rbldnsd leaves records out and clears AA.
+    TooLarge,
+}
+
+impl Class {
+    /// Every class.
+    pub const ALL: [Self; 18] = [
+        Self::CarriageReturn,
+        Self::ByteOrderMark,
+        Self::GenericFatal,
+        Self::IpSixGarbage,
+        Self::PartialAddress,
+        Self::EmptyNonTerminal,
+        Self::AboveZone,
+        Self::HighType,
+        Self::NegativeTtl,
+        Self::TimeOver31Bits,
+        Self::Mapped,
+        Self::LongText,
+        Self::ManyServers,
+        Self::GlueUnderMinimal,
+        Self::MixedTtl,
+        Self::GlueOfUnserved,
+        Self::SharedGlue,
+        Self::TooLarge,
+    ];
+}
+
+/// How often each class was met.
+pub type Hits = BTreeMap<Class, u64>;
+
+/// Types by mount of one dataset.
+pub type Mounts = BTreeMap<Labels, Vec<Kind>>;
+
+/// What an oracle must know of a zone.
+#[derive(Default)]
+pub struct Facts {
+    /// Its own labels.
+    pub own: Labels,
+    /// Types by mount of each dataset: what lies where below the zone.
+    pub mounts: Vec<Mounts>,
+    /// What rbldnsd answers for the apex' SOA.
+    pub soa: Option<Record>,
+    /// What it answers for its NS.
+    pub ns: BTreeSet<Record>,
+    /// The addresses that come with them.
+    pub glue: BTreeSet<(Vec<u8>, Record)>,
+    /// Names in wire form of zones that are SERVFAIL.
+    pub unserved: BTreeSet<Vec<u8>>,
+    /// Names of all zones.
+    pub zones: BTreeSet<Labels>,
+    /// Names with a name below them that rbldnsd knows.
+    pub above: BTreeSet<Labels>,
+    /// Names that lines of a `dnset` exclude.
+    pub excluded: BTreeSet<Labels>,
+    /// Names that other lines list or mount: with `true` what is below them, too.
+    pub written: BTreeSet<(Labels, bool)>,
+    /// Whether positive answers carry NS in authority.
+    pub full: bool,
+    /// Whether rbldnsd got fewer name servers than there are.
+    pub many_servers: bool,
+}
+
+impl Facts {
+    /// Whether a line says something of names below one: otherwise only a wildcard above it lists them.
+    fn is_written_above(&self, name: &Labels) -> bool {
+        let is_below =
+            |(other, wild): &(Labels, bool)| other.len() + usize::from(*wild) > name.len() && other.ends_with(name);
+        self.written.iter().any(is_below)
+    }
+}
+
+/// Largest TTL (RFC 2181 section 8).
+const TTL_MAX: u32 = i32::MAX as u32;
+/// Response codes by name.
+pub const NOERROR: u8 = 0;
+/// See above.
+pub const NXDOMAIN: u8 = 3;
+/// See above.
+const NOTIMP: u8 = 4;
+/// Octets of an EDNS record, which rbldnsd adds to large answers only.
+const OPT_LEN: usize = 11;
+/// Type NS.
+const NS: u16 = 2;
+/// Type SOA.
+const SOA: u16 = 6;
+/// Type TXT.
+const TXT: u16 = 16;
+
+/// rbldnsd's answers to a question and to those that stand in for it.
+pub struct Theirs<'a> {
+    /// To the question itself.
+    pub answer: &'a Answer,
+    /// To the same name with an ordinary type.
+    pub ordinary: Option<&'a Answer>,
+    /// To the same name in the zone without its IPv4 datasets.
+    pub only6: Option<&'a Answer>,
+}
+
+/// What ours must answer, given what rbldnsd answers; and the classes that make the difference.
+pub fn expected(question: &Question, theirs: &Theirs<'_>, facts: &Facts) -> (Answer, Vec<Class>) {
+    let mut answer = theirs.answer.clone();
+    let mut classes = Vec::new();
+    let name = lower(&question.name);
+    if let Some(ordinary) = theirs.ordinary
+        && answer.rcode == NOTIMP
+        && !answer.aa
+    {
+        answer = ordinary.clone();
+        classes.push(Class::HighType);
+    }
+    if let Some(only6) = theirs.only6 {
+        let before = answer.clone();
+        unite(&mut answer, only6, facts);
+        if answer != before {
+            classes.push(Class::Mapped);
+        }
+    }
+    if answer.rcode == NXDOMAIN && answer.aa {
+        let class = if facts.zones.iter().any(|zone| zone.len() > name.len() && zone.ends_with(&name)) {
+            Some(Class::AboveZone)
+        } else if is_partial(&name, facts) {
+            Some(Class::PartialAddress)
+        } else if facts.above.contains(&name) && (!facts.excluded.contains(&name) || facts.is_written_above(&name)) {
+            Some(Class::EmptyNonTerminal)
+        } else {
+            None
+        };
+        if let Some(class) = class {
+            answer.rcode = NOERROR;
+            classes.push(class);
+        }
+    }
+    if let (Some((_, own, _)), true) = (&facts.soa, answer.records.is_empty()) {
+        let authority = std::mem::take(&mut answer.authority);
+        for (rtype, ttl, data) in authority {
+            if rtype == SOA && ttl > *own {
+                classes.push(Class::NegativeTtl);
+                answer.authority.insert((rtype, *own, data));
+            } else {
+                answer.authority.insert((rtype, ttl, data));
+            }
+        }
+    }
+    if answer.records.iter().any(|(rtype, _, data)| *rtype == TXT && data.len() >= 255) {
+        let even = under_least_ttl(answer.records.iter());
+        if even != answer.records {
+            answer.records = even;
+            classes.push(Class::MixedTtl);
+        }
+    }
+    let mut clamped = false;
+    for records in [&mut answer.records, &mut answer.authority] {
+        *records = std::mem::take(records).into_iter().map(|record| clamp(record, &mut clamped)).collect();
+    }
+    if clamped {
+        classes.push(Class::TimeOver31Bits);
+    }
+    (answer, classes)
+}
+
+/// Cut a record's times to 31 bits.
+fn clamp((rtype, mut ttl, mut data): Record, clamped: &mut bool) -> Record {
+    let mut cut = |value: u32| {
+        *clamped |= value > TTL_MAX;
+        value.min(TTL_MAX)
+    };
+    ttl = cut(ttl);
+    if rtype == SOA {
+        // Refresh, retry, expire and minimum stand at the end.
+        let at = data.len() - 16;
+        for time in data[at..].chunks_exact_mut(4) {
+            let value = cut(u32::from_be_bytes([time[0], time[1], time[2], time[3]]));
+            time.copy_from_slice(&value.to_be_bytes());
+        }
+    }
+    (rtype, ttl, data)
+}
+
+/// Put what the zone answers without its IPv4 datasets beside what it answers with them.
+fn unite(answer: &mut Answer, more: &Answer, facts: &Facts) {
+    if more.rcode != NOERROR || !matches!(answer.rcode, NOERROR | NXDOMAIN) {
+        return;
+    }
+    answer.rcode = NOERROR;
+    if answer.records.is_empty() && !more.records.is_empty() {
+        if facts.full {
+            (answer.authority, answer.additional) = (facts.ns.clone(), facts.glue.clone());
+        } else {
+            answer.authority.clear();
+        }
+    }
+    answer.records = under_least_ttl(answer.records.iter().chain(&more.records));
+}
+
+/// The same records, those of each type under the least of their TTLs.
+fn under_least_ttl<'a>(records: impl Iterator<Item = &'a Record> + Clone) -> BTreeSet<Record> {
+    let mut least: BTreeMap<u16, u32> = BTreeMap::new();
+    for (rtype, ttl, _) in records.clone() {
+        let known = least.entry(*rtype).or_insert(*ttl);
+        *known = (*known).min(*ttl);
+    }
+    records.map(|(rtype, _, data)| (*rtype, least[rtype], data.clone())).collect()
+}
+
+/// The labels of a name before the mount that it lies in, and the types there, for each dataset.
+fn places<'a>(name: &'a Labels, facts: &'a Facts) -> impl Iterator<Item = (&'a [Vec<u8>], Kind)> {
+    let relative = &name[..name.len() - facts.own.len()];
+    facts.mounts.iter().flat_map(move |mounts| {
+        // Of the sections of one dataset only those at the deepest mount are asked.
+        let deepest = (0..=relative.len()).find_map(|n| Some((n, mounts.get(&relative[n..])?)));
+        deepest.into_iter().flat_map(move |(n, kinds)| kinds.iter().map(move |kind| (&relative[..n], *kind)))
+    })
+}
+
+/// Whether a name is a part of an address in the section that it lies in.
+fn is_partial(name: &Labels, facts: &Facts) -> bool {
+    places(name, facts).any(|(labels, kind)| is_part_of(labels, kind))
+}
+
+/// Whether a name may be absent although it seems to have names below it.
+///
+/// Either it is a part of an IPv6 address and a complete IPv4 address as well, beside an IPv4 list: then it exists only if
+/// something is listed below it, and no question happened to meet that. Or it is excluded, a wildcard above it lists
+/// names below it, and whether the lines about those names count can not be told from answers.
+pub fn may_be_absent(name: &Labels, facts: &Facts) -> bool {
+    let name = lower(name);
+    let digit = |label: &Vec<u8>| label.len() == 1 && label[0].is_ascii_digit();
+    let is_both = |(labels, kind): (&[Vec<u8>], Kind)| is_ip6(kind) && labels.len() == 4 && labels.iter().all(digit);
+    let has_ip4 = facts.mounts.iter().flat_map(|mounts| mounts.values()).flatten().any(|kind| is_ip4(*kind));
+    has_ip4 && !facts.above.contains(&name) && places(&name, facts).any(is_both)
+        || facts.excluded.contains(&name) && facts.is_written_above(&name)
+}
+
+/// Whether labels are a part of an address of a type.
+fn is_part_of(labels: &[Vec<u8>], kind: Kind) -> bool {
+    let text = |label: &Vec<u8>| String::from_utf8_lossy(label).into_owned();
+    let octet =
+        |label: &Vec<u8>| label.len() <= 3 && label.iter().all(u8::is_ascii_digit) && text(label).parse::<u8>().is_ok();
+    let nibble = |label: &Vec<u8>| label.len() == 1 && label[0].is_ascii_hexdigit();
+    let octets = (1..=3).contains(&labels.len()) && labels.iter().all(octet);
+    let nibbles = (1..=31).contains(&labels.len()) && labels.iter().all(nibble);
+    // The nibbles from the top: mapped addresses begin with 20 zeros and ffff, 6to4 with 2002.
+    let top: String = labels.iter().rev().map(text).collect();
+    let embeds =
+        ["00000000000000000000ffff", "2002"].iter().any(|start| start.starts_with(&*top) || top.starts_with(start));
+    is_ip4(kind) && (octets || nibbles && embeds) || is_ip6(kind) && nibbles
+}
+
+/// What an answer of ours has against what is expected; the classes that only the two answers tell.
+pub fn faults(
+    expected: &Answer,
+    ours: &Answer,
+    whole: impl FnOnce() -> Answer,
+    limit: usize,
+    facts: &Facts,
+) -> Result<Vec<Class>, String> {
+    if ours.repeated {
+        return Err("a record twice".into());
+    }
+    let denies = expected.rcode == NOERROR || expected.rcode == NXDOMAIN;
+    if denies && (!expected.aa || expected.octets + OPT_LEN > limit) || ours.tc {
+        let whole = whole();
+        let mut classes = missing(&expected.data(), &whole.data(), true)?;
+        classes.extend(missing(&ours.data(), &whole.data(), false)?);
+        if (whole.rcode, whole.aa) != (expected.rcode, true) || (ours.rcode, ours.aa) != (expected.rcode, true) {
+            return Err("another code".into());
+        }
+        classes.push(Class::TooLarge);
+        return Ok(classes);
+    }
+    if (expected.rcode, expected.aa) != (ours.rcode, ours.aa) {
+        return Err("another code or AA".into());
+    }
+    let mut classes = missing(&expected.data(), &ours.data(), true)?;
+    let mut more = ours.data();
+    if facts.many_servers {
+        more.retain(|(rtype, _)| *rtype != NS);
+    }
+    classes.extend(missing(&more, &expected.data(), true)?);
+    classes.dedup();
+    if expected.ttls() != ours.ttls() {
+        return Err("other TTLs".into());
+    }
+    if facts.many_servers && expected.authority.iter().all(|(rtype, ..)| *rtype == NS) {
+        if !expected.authority.is_subset(&ours.authority) && !ours.authority.is_empty() {
+            return Err("another authority section".into());
+        }
+        classes.push(Class::ManyServers);
+        return Ok(classes);
+    }
+    if expected.authority != ours.authority {
+        // They are a courtesy: where there is no room for all of them there are none, and that is no truncation.
+        let uncompressed: usize = expected.authority.iter().map(|(_, _, data)| data.len()).sum();
+        let courtesy = expected.authority.iter().all(|(rtype, ..)| *rtype == NS) && ours.authority.is_empty();
+        if !courtesy || expected.octets + OPT_LEN + uncompressed <= limit {
+            return Err("another authority section".into());
+        }
+        classes.push(Class::TooLarge);
+        return Ok(classes);
+    }
+    if expected.additional != ours.additional {
+        let servers = ours.records.iter().filter(|(rtype, ..)| *rtype == NS).map(|(_, _, name)| name);
+        let servers: BTreeSet<_> = servers.collect();
+        let of_unserved = |(owner, _): &&(Vec<u8>, Record)| facts.unserved.iter().any(|zone| owner.ends_with(zone));
+        if ours.additional.is_subset(&expected.additional)
+            && expected.additional.difference(&ours.additional).all(|glue| of_unserved(&glue))
+        {
+            classes.push(Class::GlueOfUnserved);
+            return Ok(classes);
+        }
+        let known = |(_, (rtype, _, data)): &(Vec<u8>, Record)| {
+            expected.additional.iter().any(|(_, (other, _, same))| (other, same) == (rtype, data))
+        };
+        if ours.additional.is_superset(&expected.additional) && ours.additional.iter().all(known) {
+            classes.push(Class::SharedGlue);
+            return Ok(classes);
+        }
+        let owned = ours.additional.iter().all(|(owner, _)| servers.contains(owner));
+        if !facts.full && expected.additional.is_empty() && owned {
+            classes.push(Class::GlueUnderMinimal);
+            return Ok(classes);
+        }
+        return Err("another additional section".into());
+    }
+    Ok(classes)
+}
+
+/// Whether each item is among others, a text cut off perhaps.
+fn missing(these: &BTreeSet<(u16, &[u8])>, those: &BTreeSet<(u16, &[u8])>, cut: bool) -> Result<Vec<Class>, String> {
+    /// Texts shorter than this are never cut: 255 octets of input, of which templates may take some back.
+    const CUT_FROM: usize = 200;
+    let mut classes = Vec::new();
+    for &(rtype, data) in these {
+        if those.contains(&(rtype, data)) {
+            continue;
+        }
+        let related = |other: &[u8]| data.starts_with(other) || other.starts_with(data);
+        let long = |other: &[u8]| data.len().min(other.len()) >= CUT_FROM && data.len().max(other.len()) > 254;
+        let twin = those.iter().any(|&(other_type, other)| other_type == rtype && related(other) && long(other));
+        if !cut || rtype != TXT || !twin {
+            return Err(format!("a record of type {rtype} on one side only"));
+        }
+        classes = vec![Class::LongText];
+    }
+    Ok(classes)
+}

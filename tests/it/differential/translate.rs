@@ -1,0 +1,205 @@
+//! Differences in how a line is read: the file as rbldnsd must get it to read what ours reads.
+//!
+//! Whether a line is meant is told from its text alone, never by asking our own reader.
+
+use dnsbld::dataset::Kind;
+
+use super::generate::{FileText, Labels};
+use super::names::labels_of;
+use super::oracle::{Class, Hits};
+
+/// The content of a file as rbldnsd must get it to read what ours reads.
+pub fn for_rbldnsd(kind: Kind, file: &FileText, hits: &mut Hits) -> Vec<u8> {
+    let mut hit = |class| *hits.entry(class).or_default() += 1;
+    if file.bom {
+        hit(Class::ByteOrderMark);
+    }
+    let mut kind_here = kind;
+    let mut out = Vec::new();
+    for (n, line) in file.lines.iter().enumerate() {
+        let mut line = line.as_slice();
+        let last = n + 1 == file.lines.len();
+        if let [head @ .., b'\r'] = line {
+            hit(Class::CarriageReturn);
+            line = head;
+        }
+        let text = trim(line.split(|&octet| octet == 0).next().unwrap_or_default());
+        if let Some(section) = section(text).filter(|_| kind == Kind::Combined) {
+            kind_here = section.0.unwrap_or(kind_here);
+        }
+        let special = matches!(text, [b'$', ..] | [b'#' | b';', ..] | [b':', b'$', ..]);
+        let servers = many_servers(text);
+        if let Some(servers) = &servers {
+            hit(Class::ManyServers);
+            line = servers;
+        }
+        let dropped = match kind_here {
+            Kind::Generic if !special && is_fatal(text) => Some(Class::GenericFatal),
+            Kind::Ip6Trie | Kind::Ip6Tset if !special && is_ip6_garbage(text) => Some(Class::IpSixGarbage),
+            _ => None,
+        };
+        match dropped {
+            Some(class) => hit(class),
+            None => out.extend(line),
+        }
+        if !last || file.ends {
+            out.push(b'\n');
+        }
+    }
+    out
+}
+
+/// A `$NS` line cut down to what rbldnsd can use, if it says more.
+pub fn many_servers(line: &[u8]) -> Option<Vec<u8>> {
+    /// rbldnsd takes 32 names, and about 500 octets of names and their addresses; this is well below.
+    const OCTETS_MAX: usize = 300;
+    let rest = line.strip_prefix(b"$").or_else(|| line.get(1..)?.strip_prefix(b"$"))?;
+    let words = words(rest);
+    let [head, ttl, names @ ..] = words.as_slice() else { return None };
+    let is_ns = head.eq_ignore_ascii_case(b"NS") || head.eq_ignore_ascii_case(b"NAMESERVER");
+    let used = || names.iter().filter(|name| !name.starts_with(b"-"));
+    // Name, record and the record of an address.
+    let octets = |name: &&[u8]| name.len() + 2 + 12 + 16;
+    if !is_ns || !rest.starts_with(head) || used().map(octets).sum::<usize>() <= OCTETS_MAX {
+        return None;
+    }
+    let mut room = OCTETS_MAX;
+    let mut line = [b"$NS ", *ttl].concat();
+    for name in used() {
+        room = room.saturating_sub(octets(name));
+        if room > 0 {
+            line.push(b' ');
+            line.extend(*name);
+        }
+    }
+    Some(line)
+}
+
+/// The same file without its IPv4 sections.
+pub fn without_ip4(kind: Kind, content: &[u8]) -> Vec<u8> {
+    if kind != Kind::Combined {
+        return content.to_vec();
+    }
+    let mut leave_out = false;
+    let mut out = Vec::new();
+    for line in content.split(|&octet| octet == b'\n') {
+        let head = section(trim(line));
+        let is_head = head.is_some();
+        if let Some((kind, mounts)) = head {
+            leave_out = kind.is_some_and(is_ip4);
+            if leave_out {
+                // The mounts stay, as what is mounted there decides which section answers.
+                out.extend(b"$DATASET dnset");
+                for mount in &mounts {
+                    out.push(b' ');
+                    out.extend(if mount.is_empty() { b"@".to_vec() } else { mount.join(&b'.') });
+                }
+                out.push(b'\n');
+            }
+        }
+        if !leave_out || !is_head && matches!(trim(line), [b'$', ..]) {
+            out.extend(line);
+            out.push(b'\n');
+        }
+    }
+    out
+}
+
+/// Whether a type holds IPv4 addresses.
+pub fn is_ip4(kind: Kind) -> bool {
+    matches!(kind, Kind::Ip4Set | Kind::Ip4Tset | Kind::Ip4Trie)
+}
+
+/// Whether a type holds IPv6 addresses.
+pub fn is_ip6(kind: Kind) -> bool {
+    matches!(kind, Kind::Ip6Trie | Kind::Ip6Tset)
+}
+
+/// Without blanks at both ends.
+pub fn trim(line: &[u8]) -> &[u8] {
+    let blank = |octet: &u8| *octet == b' ' || *octet == b'\t';
+    let start = line.iter().position(|octet| !blank(octet)).unwrap_or(line.len());
+    let end = line.iter().rposition(|octet| !blank(octet)).map_or(start, |at| at + 1);
+    &line[start..end]
+}
+
+/// The words of a line.
+fn words(line: &[u8]) -> Vec<&[u8]> {
+    line.split(|&octet| octet == b' ' || octet == b'\t').filter(|word| !word.is_empty()).collect()
+}
+
+/// Type and mounts of a `$DATASET` line.
+pub fn section(line: &[u8]) -> Option<(Option<Kind>, Vec<Labels>)> {
+    let line = match line {
+        [b'#' | b';' | b':', b'$', rest @ ..] | [b'$', rest @ ..] => rest,
+        _ => return None,
+    };
+    let words = words(line);
+    let [head, kind, mounts @ ..] = words.as_slice() else { return None };
+    if !head.eq_ignore_ascii_case(b"DATASET") || !line.starts_with(head) {
+        return None;
+    }
+    let kind = kind.split(|&octet| octet == b':').next().and_then(|kind| std::str::from_utf8(kind).ok()?.parse().ok());
+    let mounts = mounts
+        .iter()
+        .take_while(|mount| !matches!(mount.first(), Some(b'#' | b';')))
+        .filter_map(|mount| if *mount == b"@" { Some(Labels::new()) } else { Some(lower(&labels_of(mount)?)) })
+        .collect();
+    Some((kind, mounts))
+}
+
+/// Labels in lower case.
+pub fn lower(labels: &Labels) -> Labels {
+    labels.iter().map(|label| label.to_ascii_lowercase()).collect()
+}
+
+/// Whether a time is right: one number and one unit, within 32 bits.
+fn is_time(text: &[u8]) -> bool {
+    let (digits, unit) = match text {
+        [digits @ .., b's' | b'S'] => (digits, 1),
+        [digits @ .., b'm' | b'M'] => (digits, 60),
+        [digits @ .., b'h' | b'H'] => (digits, 3_600),
+        [digits @ .., b'd' | b'D'] => (digits, 86_400),
+        [digits @ .., b'w' | b'W'] => (digits, 604_800),
+        _ => (text, 1),
+    };
+    let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u32>().ok());
+    number.is_some_and(|number| number.checked_mul(unit).is_some())
+}
+
+/// Whether a line of `generic` would cost rbldnsd the dataset: a bad TTL, or a bad preference, host or tail of an MX.
+fn is_fatal(line: &[u8]) -> bool {
+    let words = words(line);
+    let mut rest = words.get(1..).unwrap_or_default();
+    if let [ttl, tail @ ..] = rest
+        && ttl.first().is_some_and(u8::is_ascii_digit)
+    {
+        if !is_time(ttl) {
+            return true;
+        }
+        rest = tail;
+    }
+    if let [class, tail @ ..] = rest
+        && class.eq_ignore_ascii_case(b"IN")
+    {
+        rest = tail;
+    }
+    match rest {
+        [rtype, preference, host] if rtype.eq_ignore_ascii_case(b"MX") => {
+            !std::str::from_utf8(preference).is_ok_and(|text| text.parse::<u16>().is_ok() && !text.starts_with('+'))
+                || host.is_empty()
+        }
+        [rtype, ..] => rtype.eq_ignore_ascii_case(b"MX"),
+        [] => false,
+    }
+}
+
+/// Whether a line's key has nine words, two `::`, or a `:` too many at its end.
+fn is_ip6_garbage(line: &[u8]) -> bool {
+    let line = trim(line.strip_prefix(b"!").unwrap_or(line));
+    let key = line.split(|octet| !octet.is_ascii_hexdigit() && *octet != b':').next().unwrap_or_default();
+    let double = key.windows(2).filter(|pair| pair == b"::").count();
+    let filled = key.split(|&octet| octet == b':').filter(|word| !word.is_empty()).count();
+    let odd_end = key.ends_with(b":") && !key.ends_with(b"::");
+    double > 1 || filled > 8 || filled == 8 && key.ends_with(b"::") || double > 0 && odd_end
+}
