@@ -60,7 +60,7 @@ impl<'w, 'b> RecordSet<'w, 'b> {
         }
         let position = self.writer.position();
         self.room = self.writer.a_record(ttl, address);
-        self.count_record(ttl, position);
+        self.count_record(ttl, position, Piece::Octets(&address));
     }
 
     /// A record, unless its like is there.
@@ -70,22 +70,44 @@ impl<'w, 'b> RecordSet<'w, 'b> {
         }
         let position = self.writer.position();
         self.room = self.writer.record(Section::Answer, self.wanted, ttl, &[data]);
-        self.count_record(ttl, position);
+        self.count_record(ttl, position, data);
     }
 
     /// Count a record that was written at a position, or take it back if its like is there.
     #[inline]
-    fn count_record(&mut self, ttl: u32, position: usize) {
+    fn count_record(&mut self, ttl: u32, position: usize, data: Piece<'_>) {
         if self.room.is_err() {
+            if self.holds(data) {
+                // It needs no room.
+                self.room = Ok(());
+                self.count_ttl(ttl);
+            }
             return;
         }
-        self.mixed |= self.ttl.is_some_and(|known| known != ttl);
-        self.ttl = Some(self.ttl.map_or(ttl, |known| known.min(ttl)));
+        self.count_ttl(ttl);
         self.count += 1;
         if self.count > 1 && self.repeats(position) {
             self.writer.drop_last(Section::Answer, position);
             self.count -= 1;
         }
+    }
+
+    /// Keep the smallest TTL.
+    #[inline]
+    fn count_ttl(&mut self, ttl: u32) {
+        self.mixed |= self.ttl.is_some_and(|known| known != ttl);
+        self.ttl = Some(self.ttl.map_or(ttl, |known| known.min(ttl)));
+    }
+
+    /// Whether a record says this.
+    #[cold]
+    fn holds(&mut self, data: Piece<'_>) -> bool {
+        let set = self.writer.written(self.start);
+        records(set).any(|record| match data {
+            Piece::Octets(octets) => record[RDLENGTH_AT + 2..] == *octets,
+            Piece::Text(text) => is_text(&record[RDLENGTH_AT + 2..], text),
+            Piece::Name(_) => false,
+        })
     }
 
     /// Whether the record at a position says what an earlier one says.
@@ -124,4 +146,56 @@ fn records(mut run: &[u8]) -> impl Iterator<Item = &[u8]> {
         run = rest;
         Some(record)
     })
+}
+
+/// Whether character-strings spell a text (RFC 1035 section 3.3.14).
+fn is_text(mut strings: &[u8], mut text: &[u8]) -> bool {
+    while let Some((&len, rest)) = strings.split_first() {
+        let Some((string, rest)) = rest.split_at_checked(len.into()) else { return false };
+        let Some(tail) = text.strip_prefix(string) else { return false };
+        (strings, text) = (rest, tail);
+    }
+    text.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_record_needs_no_room() {
+        let (long, other) = ([b'l'; 300], [b'm'; 300]);
+        // Room for one text of 300 octets and an address, and not for another text.
+        let mut buffer = [0; 12 + 12 + 302 + 16];
+        let size = buffer.len();
+        let mut writer = Writer::new(&mut buffer, 12, size, 0);
+        let mut texts = RecordSet::new(&mut writer, rtype::TXT);
+        texts.put(60, Piece::Text(&long));
+        texts.put(30, Piece::Text(&long));
+        assert_eq!((texts.count, texts.ttl, texts.mixed, texts.room), (1, Some(30), true, Ok(())));
+        assert_eq!(texts.finish(), Ok(()));
+        let mut addresses = RecordSet::new(&mut writer, rtype::A);
+        addresses.put_a(60, [127, 0, 0, 2]);
+        addresses.put_a(60, [127, 0, 0, 2]);
+        assert_eq!((addresses.count, addresses.room), (1, Ok(())));
+        addresses.put_a(60, [127, 0, 0, 3]);
+        assert_eq!(addresses.finish(), Err(NoRoom));
+        let mut texts = RecordSet::new(&mut writer, rtype::TXT);
+        texts.put(60, Piece::Text(&other));
+        assert_eq!(texts.finish(), Err(NoRoom));
+    }
+
+    #[test]
+    fn texts_are_compared_string_by_string() {
+        for (strings, text, expected) in [
+            (&b"\x02ab"[..], &b"ab"[..], true),
+            (b"\x01a\x01b", b"ab", true),
+            (b"\x00", b"", true),
+            (b"\x02ab", b"abc", false),
+            (b"\x02ab", b"a", false),
+            (b"\x03ab", b"ab", false),
+        ] {
+            assert_eq!(is_text(strings, text), expected, "{strings:?}");
+        }
+    }
 }

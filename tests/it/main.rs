@@ -9,6 +9,7 @@ mod access;
 mod architecture;
 mod cli;
 mod conformance;
+mod differences;
 mod differential;
 mod duties;
 mod edns;

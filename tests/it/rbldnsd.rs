@@ -1,7 +1,7 @@
 //! The real rbldnsd, in the foreground on a port of its own, as the one to agree with; and ours under the same command
 //! line.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -38,8 +38,7 @@ impl Rbldnsd {
 
     /// Run a program with rbldnsd's command line and wait until it answers.
     fn serve(mut command: Command, dir: &Path, options: &str, specs: &[String]) -> Self {
-        // rbldnsd takes no port 0, so a free one is found first; the port is ours again only if nobody is faster.
-        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let port = free_port();
         command.args(["-n", "-q", "-c", "0", "-w"]).arg(dir).args(["-b", &format!("127.0.0.1/{}", port.port())]);
         if rustix::process::geteuid().is_root() {
             // rbldnsd does not serve as root; the temporary files must be readable for the user it becomes.
@@ -64,6 +63,18 @@ impl Rbldnsd {
         while client.try_exchange(&query("started.invalid", SOA).wire(), Duration::from_millis(50)).is_none() {
             assert!(Instant::now() < deadline, "it does not answer: {}", self.log.lock().unwrap());
             std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// An address whose port is free for both UDP and TCP. rbldnsd takes no port 0, so a free one is found first; it is
+/// ours again only if nobody is faster.
+fn free_port() -> SocketAddr {
+    loop {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = udp.local_addr().unwrap();
+        if TcpListener::bind(address).is_ok() {
+            return address;
         }
     }
 }

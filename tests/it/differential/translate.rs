@@ -29,9 +29,8 @@ pub fn for_rbldnsd(kind: Kind, file: &FileText, hits: &mut Hits) -> Vec<u8> {
         }
         let special = matches!(text, [b'$', ..] | [b'#' | b';', ..] | [b':', b'$', ..]);
         let servers = many_servers(text);
-        if let Some(servers) = &servers {
-            hit(Class::ManyServers);
-            line = servers;
+        if let Some((cut, _)) = &servers {
+            line = cut;
         }
         let dropped = match kind_here {
             Kind::Generic if !special && is_fatal(text) => Some(Class::GenericFatal),
@@ -49,8 +48,8 @@ pub fn for_rbldnsd(kind: Kind, file: &FileText, hits: &mut Hits) -> Vec<u8> {
     out
 }
 
-/// A `$NS` line cut down to what rbldnsd can use, if it says more.
-pub fn many_servers(line: &[u8]) -> Option<Vec<u8>> {
+/// A `$NS` line cut down to what rbldnsd can use, if it says more; and all of its names in wire form.
+pub fn many_servers(line: &[u8]) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
     /// rbldnsd takes 32 names, and about 500 octets of names and their addresses; this is well below.
     const OCTETS_MAX: usize = 300;
     let rest = line.strip_prefix(b"$").or_else(|| line.get(1..)?.strip_prefix(b"$"))?;
@@ -72,7 +71,13 @@ pub fn many_servers(line: &[u8]) -> Option<Vec<u8>> {
             line.extend(*name);
         }
     }
-    Some(line)
+    let all = used().filter_map(|name| Some(wire(&lower(&labels_of(name)?)))).collect();
+    Some((line, all))
+}
+
+/// A name in wire form.
+pub fn wire(labels: &Labels) -> Vec<u8> {
+    labels.iter().flat_map(|label| std::iter::once(label.len() as u8).chain(label.iter().copied())).chain([0]).collect()
 }
 
 /// The same file without its IPv4 sections.

@@ -1,0 +1,172 @@
+//! Our answer held against the expected one, and the differences that only both of them tell.
+
+use std::collections::BTreeSet;
+
+use super::ask::{Answer, Record};
+use super::oracle::{Class, Facts, NOERROR, NXDOMAIN, TXT};
+
+/// Octets of an EDNS record, which rbldnsd adds to large answers only.
+const OPT_LEN: usize = 11;
+/// Type NS.
+const NS: u16 = 2;
+/// The most that rbldnsd sends over UDP, octets.
+const THEIR_LIMIT: usize = 2_048;
+/// The most that ours sends.
+const OUR_LIMIT: usize = 1_232;
+/// The least that each client takes.
+const LIMIT_MIN: usize = 512;
+
+/// What an answer of ours has against what is expected, or the classes that only the two answers tell. `whole` is our
+/// answer over TCP, `edns` the size that the client takes.
+pub fn judge(
+    expected: &Answer,
+    ours: &Answer,
+    whole: impl FnOnce() -> Answer,
+    edns: Option<u16>,
+    facts: &Facts,
+) -> Result<Vec<Class>, String> {
+    if ours.repeated {
+        return Err("a record twice".into());
+    }
+    let limit = edns.map_or(LIMIT_MIN, usize::from).clamp(LIMIT_MIN, THEIR_LIMIT);
+    let answers = expected.rcode == NOERROR || expected.rcode == NXDOMAIN;
+    // What rbldnsd left something out of is known by its flag; but name servers go without one.
+    let was_cut = answers && (!expected.aa || expected.octets + OPT_LEN > limit.min(OUR_LIMIT));
+    if was_cut || ours.tc {
+        return judge_cut(expected, ours, &whole(), limit);
+    }
+    if (expected.rcode, expected.aa) != (ours.rcode, ours.aa) {
+        return Err("another code or AA".into());
+    }
+    if expected.ttls() != ours.ttls() {
+        return Err("other TTLs".into());
+    }
+    let mut classes = Vec::new();
+    if !expected.data().iter().filter(|(rtype, _)| *rtype == NS).all(|record| ours.data().contains(record)) {
+        return Err("a name server is missing".into());
+    }
+    let (left, right) = (without_servers(expected, facts), without_servers(ours, facts));
+    if left != *expected || right != *ours {
+        classes.push(Class::ManyServers);
+    }
+    let (expected, ours) = (&left, &right);
+    same_records(expected, ours, &mut classes)?;
+    if expected.authority != ours.authority {
+        // They are a courtesy: where there is no room for all of them there are none, and that is no truncation.
+        let uncompressed: usize = expected.authority.iter().map(|(_, _, data)| data.len()).sum();
+        let courtesy = expected.authority.iter().all(|(rtype, ..)| *rtype == NS) && ours.authority.is_empty();
+        if !courtesy || expected.octets + OPT_LEN + uncompressed <= limit.min(OUR_LIMIT) {
+            return Err("another authority section".into());
+        }
+        classes.push(Class::TooLarge);
+        return Ok(classes);
+    }
+    if expected.additional != ours.additional {
+        classes.push(glue(expected, ours, facts)?);
+    }
+    Ok(classes)
+}
+
+/// The same where one of the answers is too large for its message: what is there must be right, and TCP has it all.
+fn judge_cut(expected: &Answer, ours: &Answer, whole: &Answer, limit: usize) -> Result<Vec<Class>, String> {
+    let mut classes = Vec::new();
+    if (whole.rcode, whole.aa, whole.tc) != (expected.rcode, true, false) {
+        return Err("another code over TCP".into());
+    }
+    if (ours.rcode, ours.aa) != (expected.rcode, true) {
+        return Err("another code".into());
+    }
+    if !ours.data().is_subset(&whole.data()) || !ours.tc && ours.data() != whole.data() {
+        return Err("not what TCP says".into());
+    }
+    if ours.tc && whole.octets <= limit.min(OUR_LIMIT) {
+        return Err(format!("cut without need: {} octets", whole.octets));
+    }
+    for record in expected.data() {
+        if !whole.data().contains(&record) && !whole.data().iter().any(|other| is_cut_of(record, *other)) {
+            return Err(format!("a record of type {} is missing over TCP", record.0));
+        }
+    }
+    if expected.aa {
+        // rbldnsd has room for it all.
+        for record in whole.data() {
+            if !expected.data().contains(&record) && !expected.data().iter().any(|other| is_cut_of(*other, record)) {
+                return Err(format!("a record of type {} too many over TCP", record.0));
+            }
+        }
+        if expected.ttls() != whole.ttls() {
+            return Err("other TTLs over TCP".into());
+        }
+    }
+    if ours.tc && whole.octets <= limit {
+        classes.push(Class::UdpSize);
+    }
+    if !expected.aa || whole.octets > limit {
+        classes.push(Class::TooLarge);
+    }
+    Ok(classes)
+}
+
+/// An answer without the name servers of which rbldnsd got a part only.
+fn without_servers(answer: &Answer, facts: &Facts) -> Answer {
+    let mut answer = answer.clone();
+    let many = |(rtype, _, data): &Record| *rtype == NS && facts.servers.contains(data);
+    answer.records.retain(|record| !many(record));
+    answer.authority.retain(|record| !many(record));
+    answer.additional.retain(|(owner, _)| !facts.servers.contains(owner));
+    answer
+}
+
+/// Whether a text is another one cut off.
+fn is_cut_of((rtype, cut): (u16, &[u8]), (other_type, text): (u16, &[u8])) -> bool {
+    /// rbldnsd cuts at 255 octets of input, of which templates may take some back.
+    const CUT_FROM: usize = 200;
+    /// What rbldnsd sends at most of a text that it has cut, and one less is what it sends of others.
+    const CUT_AT: usize = 254;
+    (rtype, other_type) == (TXT, TXT) && cut.len() >= CUT_FROM && text.len() > CUT_AT && text.starts_with(cut)
+}
+
+/// Whether both answers have the same records, texts of ours longer perhaps.
+fn same_records(expected: &Answer, ours: &Answer, classes: &mut Vec<Class>) -> Result<(), String> {
+    let (expected, ours) = (expected.data(), ours.data());
+    let mut cut = false;
+    for &record in expected.difference(&ours) {
+        cut = true;
+        if !ours.iter().any(|&other| is_cut_of(record, other)) {
+            return Err(format!("a record of type {} is missing", record.0));
+        }
+    }
+    for &record in ours.difference(&expected) {
+        cut = true;
+        if !expected.iter().any(|&other| is_cut_of(other, record)) {
+            return Err(format!("a record of type {} too many", record.0));
+        }
+    }
+    if cut {
+        classes.push(Class::LongText);
+    }
+    Ok(())
+}
+
+/// The class by which two additional sections differ.
+fn glue(expected: &Answer, ours: &Answer, facts: &Facts) -> Result<Class, String> {
+    let of_unserved = |(owner, _): &&(Vec<u8>, Record)| facts.unserved.iter().any(|zone| owner.ends_with(zone));
+    if ours.additional.is_subset(&expected.additional)
+        && expected.additional.difference(&ours.additional).all(|glue| of_unserved(&glue))
+    {
+        return Ok(Class::GlueOfUnserved);
+    }
+    let shared = |(_, (rtype, _, data)): &(Vec<u8>, Record)| {
+        expected.additional.iter().any(|(_, (other, _, same))| (other, same) == (rtype, data))
+    };
+    if ours.additional.is_superset(&expected.additional) && ours.additional.iter().all(shared) {
+        return Ok(Class::SharedGlue);
+    }
+    let servers: BTreeSet<_> =
+        ours.records.iter().filter(|(rtype, ..)| *rtype == NS).map(|(_, _, name)| name).collect();
+    if !facts.full && expected.additional.is_empty() && ours.additional.iter().all(|(owner, _)| servers.contains(owner))
+    {
+        return Ok(Class::GlueUnderMinimal);
+    }
+    Err("another additional section".into())
+}
