@@ -2,7 +2,7 @@
 //!
 //! `server` starts and asks it, `message` spells queries and replies, `judge` says what may differ from rbldnsd.
 //! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by other servers (`export`), by rbldnsd (`access`,
-//! `conformance`, `differential`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`, `metrics`), and by
+//! `conformance`, `differential`, `documented`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`, `metrics`), and by
 //! what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how to run them.
 
 mod access;
@@ -11,6 +11,7 @@ mod cli;
 mod conformance;
 mod differences;
 mod differential;
+mod documented;
 mod duties;
 mod edns;
 mod export;
