@@ -541,6 +541,16 @@ fn wildcards_stop_where_names_exist() {
 }
 
 #[test]
+fn sections_amid_addresses_are_an_error() {
+    for (mounts, wrong) in [("@ 5", true), ("a 5.b.a", true), ("a f.a", true), ("a b 5.c", false), ("a 256.a", false)] {
+        let (outer, inner) = mounts.split_once(' ').unwrap();
+        let text = format!("$DATASET ip4set {outer}\n1.2.3.4\n$DATASET dnset {inner}\nx\n");
+        let error = master_file(&zone(&[(Kind::Combined, text)]), &mut Vec::new()).err();
+        assert_eq!(error.map(|error| error.kind()), wrong.then_some(std::io::ErrorKind::Unsupported), "{mounts}");
+    }
+}
+
+#[test]
 fn what_stands_at_the_apex() {
     let text = |settings: fn(&mut ZoneSettings), file: &str| {
         let mut zone = zone(&[(Kind::Generic, file.to_owned())]);

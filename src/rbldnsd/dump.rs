@@ -59,6 +59,7 @@ pub fn dump(options: &Options) -> Result<(), String> {
         out.flush()
     };
     match write() {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Err(error.to_string()),
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
         _ => Ok(()),
     }
