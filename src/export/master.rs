@@ -109,7 +109,7 @@ fn apex(zone: &Zone, file: &mut File<'_>) -> io::Result<()> {
         })?,
         None => file.comment("no dataset has a $SOA, so this is no whole zone")?,
     }
-    let servers = || zone.ns.iter().flat_map(|ns| ns.names.iter().map(|(name, _)| (ns.ttl, name)));
+    let servers = || zone.ns.iter().flat_map(|ns| ns.servers.iter().map(|server| (ns.ttl, &server.name)));
     for (ttl, server) in servers() {
         file.record(b"@", ttl, "NS", |line| push_absolute(line, server))?;
     }
