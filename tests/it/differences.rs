@@ -182,6 +182,12 @@ pub const DIFFERENCES: &[Difference] = &[
         "files edited elsewhere lose an entry otherwise",
     ),
     row(
+        "file time 0",
+        "takes a file of 1970-01-01 00:00:00 UTC for one that is not loaded, and answers SERVFAIL",
+        "serves it",
+        "the file is there and good; some archives and copies have no times",
+    ),
+    row(
         "bad line of generic",
         "drops the whole dataset for a bad TTL or a bad MX, without naming the line",
         "skips the line and tells it with its number",

@@ -9,6 +9,9 @@
 //! ```text
 //! DNSBLD_DIFF_SEED=77 DNSBLD_DIFF_COMPARISONS=10000000 cargo test --release --test it differential -- --nocapture
 //! ```
+//!
+//! `DNSBLD_DIFF_FIRST` begins with another set-up of the seed than the first, as a report names it; `DNSBLD_DIFF_QUESTIONS` asks
+//! more or less of each zone; `DNSBLD_DIFF_THREADS` says how many pairs of servers run at once.
 
 mod ask;
 mod dice;
@@ -48,9 +51,9 @@ const COMPARISONS: u64 = 200_000;
 /// Its seed.
 const SEED: u64 = 1;
 /// Questions about each zone.
-const QUESTIONS: usize = 400;
-/// Threads: each has an rbldnsd of its own.
-const THREADS: usize = 2;
+const QUESTIONS: u64 = 400;
+/// Threads: each has a pair of servers of its own.
+const THREADS: u64 = 2;
 /// Unexplained differences after which a run ends.
 const FAILURES_MAX: usize = 12;
 /// Response code of a zone that is not loaded.
@@ -201,7 +204,8 @@ fn command_line(
         let mut names = vec![Vec::new(); 2];
         for (m, &file) in source.files.iter().enumerate() {
             let file: &FileText = &set_up.files[file];
-            for (dir, content) in [(theirs, for_rbldnsd(source.kind, file, hits)), (ours, content(file))] {
+            let (as_theirs, text) = for_rbldnsd(source.kind, file, hits);
+            for (dir, file, content) in [(theirs, &as_theirs, text), (ours, file, content(file))] {
                 for (twin, name) in twin_names(n, m).iter().enumerate() {
                     let content = if twin == 0 { content.clone() } else { without_ip4(source.kind, &content) };
                     put(&dir.join(name), &content, file);
@@ -210,7 +214,7 @@ fn command_line(
             names.iter_mut().zip(twin_names(n, m)).for_each(|(names, name)| names.push(name));
         }
         for (twin, names) in names.into_iter().enumerate() {
-            specs[twin].push(format!("{}:{}", source.kind, names.join(",")));
+            specs[twin].push(format!("{}:{}", source.kind, names.join([",", ",", ":"][n % 3])));
         }
     }
     let mut all = Vec::new();
@@ -226,6 +230,9 @@ fn command_line(
     let mut options = if set_up.options.full { String::new() } else { "-a".into() };
     if set_up.options.mask_host_bits {
         options += " -e";
+    }
+    if set_up.options.no_gzip {
+        options += " -C";
     }
     if ttl_max < u32::MAX {
         write!(options, " -t {ttl}:{ttl_min}:{ttl_max}").unwrap();
@@ -324,6 +331,9 @@ fn setting(name: &str, default: u64) -> u64 {
 fn differential() {
     let seed = setting("DNSBLD_DIFF_SEED", SEED);
     let wanted = setting("DNSBLD_DIFF_COMPARISONS", COMPARISONS);
+    let first = setting("DNSBLD_DIFF_FIRST", 0);
+    let threads = setting("DNSBLD_DIFF_THREADS", THREADS);
+    let questions_each = setting("DNSBLD_DIFF_QUESTIONS", QUESTIONS) as usize;
     let started = Instant::now();
     let (next, total) = (AtomicU64::new(0), Mutex::new(Found::default()));
     let reports: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -333,19 +343,21 @@ fn differential() {
             if enough {
                 return true;
             }
-            // Seeds of a run do not overlap those of the runs beside it.
-            let own = seed << 32 | setting("FIRST", 0) + next.fetch_add(1, Ordering::Relaxed);
+            // Set-ups of a seed do not overlap those of another one.
+            let number = first + next.fetch_add(1, Ordering::Relaxed);
+            let own = seed << 32 | number;
             let set_up = SetUp::new(own);
             let mut dice = Dice::new(!own);
             let questions: Vec<Question> =
-                (0..set_up.zones.len()).flat_map(|zone| set_up.questions(zone, QUESTIONS, &mut dice)).collect();
+                (0..set_up.zones.len()).flat_map(|zone| set_up.questions(zone, questions_each, &mut dice)).collect();
             let Some(found) = compare(&set_up, &questions) else { return false };
             let mut zones = BTreeSet::new();
             for difference in &found.differences {
                 let zone = difference.question.zone;
                 if reports.lock().unwrap().len() < FAILURES_MAX && zones.insert(zone) {
                     let (small, still) = minimise(&set_up, &questions, difference);
-                    let text = report(own, &small, still.as_ref().unwrap_or(difference));
+                    let text =
+                        report(&format!("seed {seed} set-up {number}"), &small, still.as_ref().unwrap_or(difference));
                     reports.lock().unwrap().push(text);
                 }
             }
@@ -356,7 +368,7 @@ fn differential() {
         }
     };
     let ran = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..THREADS).map(|_| scope.spawn(work)).collect();
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mine = work();
         others.into_iter().all(|other| other.join().unwrap()) && mine
     });

@@ -20,6 +20,8 @@ pub enum Class {
     CarriageReturn,
     /// "byte order mark".
     ByteOrderMark,
+    /// "file time 0".
+    FileTime,
     /// "bad line of generic".
     GenericFatal,
     /// "nine words and two `::`".
@@ -58,9 +60,10 @@ pub enum Class {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::CarriageReturn,
         Self::ByteOrderMark,
+        Self::FileTime,
         Self::GenericFatal,
         Self::IpSixGarbage,
         Self::PartialAddress,
@@ -85,6 +88,7 @@ impl Class {
         match self {
             Self::CarriageReturn => "CRLF",
             Self::ByteOrderMark => "byte order mark",
+            Self::FileTime => "file time 0",
             Self::GenericFatal => "bad line of generic",
             Self::IpSixGarbage => "nine words and two `::`",
             Self::PartialAddress => "partial address",
@@ -184,6 +188,9 @@ pub fn expected(question: &Question, theirs: &Theirs<'_>, facts: &Facts) -> (Ans
     {
         answer = ordinary.clone();
         classes.push(Class::HighType);
+    }
+    if !name.ends_with(&facts.own) {
+        return (answer, classes);
     }
     if let Some(only6) = theirs.only6 {
         let before = answer.clone();

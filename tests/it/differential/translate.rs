@@ -8,9 +8,12 @@ use super::generate::{FileText, Labels};
 use super::names::labels_of;
 use super::oracle::{Class, Hits};
 
-/// The content of a file as rbldnsd must get it to read what ours reads.
-pub fn for_rbldnsd(kind: Kind, file: &FileText, hits: &mut Hits) -> Vec<u8> {
+/// A file as rbldnsd must get it to read what ours reads, and its content.
+pub fn for_rbldnsd(kind: Kind, file: &FileText, hits: &mut Hits) -> (FileText, Vec<u8>) {
     let mut hit = |class| *hits.entry(class).or_default() += 1;
+    if file.mtime == 0 {
+        hit(Class::FileTime);
+    }
     if file.bom {
         hit(Class::ByteOrderMark);
     }
@@ -45,7 +48,7 @@ pub fn for_rbldnsd(kind: Kind, file: &FileText, hits: &mut Hits) -> Vec<u8> {
             out.push(b'\n');
         }
     }
-    out
+    (FileText { mtime: file.mtime.max(1), ..file.clone() }, out)
 }
 
 /// A `$NS` line cut down to what rbldnsd can use, if it says more; and all of its names in wire form.

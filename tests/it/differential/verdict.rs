@@ -33,7 +33,7 @@ pub fn judge(
     // What rbldnsd left something out of is known by its flag; but name servers go without one.
     let was_cut = answers && (!expected.aa || expected.octets + OPT_LEN > limit.min(OUR_LIMIT));
     if was_cut || ours.tc {
-        return judge_cut(expected, ours, &whole(), limit);
+        return judge_cut(expected, ours, &whole(), limit, facts);
     }
     if (expected.rcode, expected.aa) != (ours.rcode, ours.aa) {
         return Err("another code or AA".into());
@@ -68,7 +68,13 @@ pub fn judge(
 }
 
 /// The same where one of the answers is too large for its message: what is there must be right, and TCP has it all.
-fn judge_cut(expected: &Answer, ours: &Answer, whole: &Answer, limit: usize) -> Result<Vec<Class>, String> {
+fn judge_cut(
+    expected: &Answer,
+    ours: &Answer,
+    whole: &Answer,
+    limit: usize,
+    facts: &Facts,
+) -> Result<Vec<Class>, String> {
     let mut classes = Vec::new();
     if (whole.rcode, whole.aa, whole.tc) != (expected.rcode, true, false) {
         return Err("another code over TCP".into());
@@ -82,20 +88,22 @@ fn judge_cut(expected: &Answer, ours: &Answer, whole: &Answer, limit: usize) -> 
     if ours.tc && whole.octets <= limit.min(OUR_LIMIT) {
         return Err(format!("cut without need: {} octets", whole.octets));
     }
-    for record in expected.data() {
-        if !whole.data().contains(&record) && !whole.data().iter().any(|other| is_cut_of(record, *other)) {
+    if expected.aa && expected.ttls() != whole.ttls() {
+        return Err("other TTLs over TCP".into());
+    }
+    let (left, right) = (without_servers(expected, facts), without_servers(whole, facts));
+    if left != *expected || right != *whole {
+        classes.push(Class::ManyServers);
+    }
+    for record in left.data() {
+        if !right.data().contains(&record) && !right.data().iter().any(|other| is_cut_of(record, *other)) {
             return Err(format!("a record of type {} is missing over TCP", record.0));
         }
     }
-    if expected.aa {
-        // rbldnsd has room for it all.
-        for record in whole.data() {
-            if !expected.data().contains(&record) && !expected.data().iter().any(|other| is_cut_of(*other, record)) {
-                return Err(format!("a record of type {} too many over TCP", record.0));
-            }
-        }
-        if expected.ttls() != whole.ttls() {
-            return Err("other TTLs over TCP".into());
+    // rbldnsd has room for it all, unless it says by its flag that it has not.
+    for record in right.data().into_iter().filter(|_| expected.aa) {
+        if !left.data().contains(&record) && !left.data().iter().any(|other| is_cut_of(*other, record)) {
+            return Err(format!("a record of type {} too many over TCP", record.0));
         }
     }
     if ours.tc && whole.octets <= limit {
@@ -156,10 +164,16 @@ fn glue(expected: &Answer, ours: &Answer, facts: &Facts) -> Result<Class, String
     {
         return Ok(Class::GlueOfUnserved);
     }
+    // Its record has the least TTL of them all.
+    let least = |(owner, (rtype, ttl, data)): &(Vec<u8>, Record)| {
+        let same = |(_, (other, _, same)): &&(Vec<u8>, Record)| (other, same) == (rtype, data);
+        ours.additional.iter().any(|glue| glue.0 == *owner && same(&glue))
+            && ours.additional.iter().filter(same).map(|(_, (_, ttl, _))| ttl).min() == Some(ttl)
+    };
     let shared = |(_, (rtype, _, data)): &(Vec<u8>, Record)| {
         expected.additional.iter().any(|(_, (other, _, same))| (other, same) == (rtype, data))
     };
-    if ours.additional.is_superset(&expected.additional) && ours.additional.iter().all(shared) {
+    if expected.additional.iter().all(least) && ours.additional.iter().all(shared) {
         return Ok(Class::SharedGlue);
     }
     let servers: BTreeSet<_> =
