@@ -312,7 +312,7 @@ impl Snapshot {
 
     /// Look a zone's name servers up in the zones themselves.
     fn find_glue(&self, zone: &Zone) -> Vec<Glue> {
-        let mut glue = Vec::new();
+        let mut glue: Vec<Glue> = Vec::new();
         for (server, (name, _)) in zone.ns.iter().flat_map(|ns| ns.names.iter().enumerate()) {
             let name = QueryName::of(name);
             let Some((home, _, below)) = self.find_zone(&name) else { continue };
@@ -320,7 +320,8 @@ impl Snapshot {
                 continue;
             }
             let mut put = |address: [u8; 4], ttl| {
-                if glue.iter().filter(|known: &&Glue| known.server == server).count() < GLUE_MAX {
+                let known = glue.iter().filter(|known| known.server == server);
+                if known.clone().count() < GLUE_MAX && known.clone().all(|known| known.address != address) {
                     glue.push(Glue { server, address, ttl });
                 }
             };
@@ -337,6 +338,9 @@ impl Snapshot {
                 }
             });
         }
+        // One TTL for a set (RFC 2181 section 5.2); rbldnsd gives the least one to the addresses of all servers.
+        let least = glue.iter().map(|glue| glue.ttl).min().unwrap_or_default();
+        glue.iter_mut().for_each(|glue| glue.ttl = least);
         glue
     }
 }

@@ -36,7 +36,7 @@ pub struct Answer {
     pub authority: BTreeSet<Record>,
     /// Records of the additional section but for EDNS, with their owners.
     pub additional: BTreeSet<(Vec<u8>, Record)>,
-    /// A record came twice in the answer.
+    /// A record came twice in the answer or the additional section.
     pub repeated: bool,
     /// Octets of the message.
     pub octets: usize,
@@ -71,7 +71,7 @@ impl Answer {
                     0 => answer.repeated |= !answer.records.insert(record),
                     1 => drop(answer.authority.insert(record)),
                     _ if rtype == OPT => {}
-                    _ => drop(answer.additional.insert((owner, record))),
+                    _ => answer.repeated |= !answer.additional.insert((owner, record)),
                 }
             }
         }

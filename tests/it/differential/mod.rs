@@ -202,9 +202,10 @@ fn command_line(
     let mut specs: Vec<Vec<String>> = vec![Vec::new(); 2];
     for (n, source) in set_up.sources.iter().enumerate() {
         let mut names = vec![Vec::new(); 2];
+        let mut kind_here = source.kind;
         for (m, &file) in source.files.iter().enumerate() {
             let file: &FileText = &set_up.files[file];
-            let (as_theirs, text) = for_rbldnsd(source.kind, file, hits);
+            let (as_theirs, text) = for_rbldnsd(source.kind, &mut kind_here, file, hits);
             for (dir, file, content) in [(theirs, &as_theirs, text), (ours, file, content(file))] {
                 for (twin, name) in twin_names(n, m).iter().enumerate() {
                     let content = if twin == 0 { content.clone() } else { without_ip4(source.kind, &content) };

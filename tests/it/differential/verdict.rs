@@ -55,14 +55,14 @@ pub fn judge(
         // They are a courtesy: where there is no room for all of them there are none, and that is no truncation.
         let uncompressed: usize = expected.authority.iter().map(|(_, _, data)| data.len()).sum();
         let courtesy = expected.authority.iter().all(|(rtype, ..)| *rtype == NS) && ours.authority.is_empty();
-        if !courtesy || expected.octets + OPT_LEN + uncompressed <= limit.min(OUR_LIMIT) {
+        if !courtesy || expected.octets.max(ours.octets) + OPT_LEN + uncompressed <= limit.min(OUR_LIMIT) {
             return Err("another authority section".into());
         }
         classes.push(Class::TooLarge);
         return Ok(classes);
     }
     if expected.additional != ours.additional {
-        classes.push(glue(expected, ours, facts)?);
+        classes.extend(glue(expected, ours, facts)?);
     }
     Ok(classes)
 }
@@ -127,11 +127,9 @@ fn without_servers(answer: &Answer, facts: &Facts) -> Answer {
 
 /// Whether a text is another one cut off.
 fn is_cut_of((rtype, cut): (u16, &[u8]), (other_type, text): (u16, &[u8])) -> bool {
-    /// rbldnsd cuts at 255 octets of input, of which templates may take some back.
+    /// rbldnsd cuts at 255 octets of input, of which templates may take some back, and at 254 of output.
     const CUT_FROM: usize = 200;
-    /// What rbldnsd sends at most of a text that it has cut, and one less is what it sends of others.
-    const CUT_AT: usize = 254;
-    (rtype, other_type) == (TXT, TXT) && cut.len() >= CUT_FROM && text.len() > CUT_AT && text.starts_with(cut)
+    (rtype, other_type) == (TXT, TXT) && cut.len() >= CUT_FROM && text.len() > cut.len() && text.starts_with(cut)
 }
 
 /// Whether both answers have the same records, texts of ours longer perhaps.
@@ -156,31 +154,37 @@ fn same_records(expected: &Answer, ours: &Answer, classes: &mut Vec<Class>) -> R
     Ok(())
 }
 
-/// The class by which two additional sections differ.
-fn glue(expected: &Answer, ours: &Answer, facts: &Facts) -> Result<Class, String> {
-    let of_unserved = |(owner, _): &&(Vec<u8>, Record)| facts.unserved.iter().any(|zone| owner.ends_with(zone));
-    if ours.additional.is_subset(&expected.additional)
-        && expected.additional.difference(&ours.additional).all(|glue| of_unserved(&glue))
-    {
-        return Ok(Class::GlueOfUnserved);
-    }
-    // Its record has the least TTL of them all.
-    let least = |(owner, (rtype, ttl, data)): &(Vec<u8>, Record)| {
-        let same = |(_, (other, _, same)): &&(Vec<u8>, Record)| (other, same) == (rtype, data);
-        ours.additional.iter().any(|glue| glue.0 == *owner && same(&glue))
-            && ours.additional.iter().filter(same).map(|(_, (_, ttl, _))| ttl).min() == Some(ttl)
-    };
-    let shared = |(_, (rtype, _, data)): &(Vec<u8>, Record)| {
-        expected.additional.iter().any(|(_, (other, _, same))| (other, same) == (rtype, data))
-    };
-    if expected.additional.iter().all(least) && ours.additional.iter().all(shared) {
-        return Ok(Class::SharedGlue);
-    }
+/// The classes by which two additional sections differ.
+fn glue(expected: &Answer, ours: &Answer, facts: &Facts) -> Result<Vec<Class>, String> {
+    let different = || Err("another additional section".into());
     let servers: BTreeSet<_> =
         ours.records.iter().filter(|(rtype, ..)| *rtype == NS).map(|(_, _, name)| name).collect();
-    if !facts.full && expected.additional.is_empty() && ours.additional.iter().all(|(owner, _)| servers.contains(owner))
-    {
-        return Ok(Class::GlueUnderMinimal);
+    if !facts.full && expected.additional.is_empty() {
+        let owned = ours.additional.iter().all(|(owner, _)| servers.contains(owner));
+        return if owned { Ok(vec![Class::GlueUnderMinimal]) } else { different() };
     }
-    Err("another additional section".into())
+    let mut classes = Vec::new();
+    let of_unserved = |(owner, _): &&(Vec<u8>, Record)| facts.unserved.iter().any(|zone| owner.ends_with(zone));
+    let (unserved, served): (Vec<_>, Vec<_>) = expected.additional.iter().partition(of_unserved);
+    let data = |(owner, (rtype, _, data)): &(Vec<u8>, Record)| (owner.clone(), *rtype, data.clone());
+    let wanted: BTreeSet<_> = served.into_iter().map(data).collect();
+    let seen: BTreeSet<_> = ours.additional.iter().map(data).collect();
+    if !unserved.is_empty() {
+        classes.push(Class::GlueOfUnserved);
+    }
+    let shared = |(_, rtype, data): &(Vec<u8>, u16, Vec<u8>)| {
+        expected.additional.iter().any(|(_, (other, _, same))| (other, same) == (rtype, data))
+    };
+    if !wanted.is_subset(&seen) || !seen.difference(&wanted).all(shared) {
+        return different();
+    }
+    if seen != wanted {
+        classes.push(Class::SharedGlue);
+    }
+    // All have the least of their TTLs, in both; those of zones that are not served count in rbldnsd.
+    let ttls = |answer: &Answer| answer.additional.iter().map(|(_, (_, ttl, _))| *ttl).collect::<BTreeSet<_>>();
+    if ttls(ours).len() > 1 || unserved.is_empty() && ttls(ours) != ttls(expected) {
+        return Err("another TTL in the additional section".into());
+    }
+    Ok(classes)
 }
