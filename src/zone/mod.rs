@@ -3,6 +3,8 @@
 mod access;
 mod publish;
 mod resolve;
+#[cfg(test)]
+mod tests;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
