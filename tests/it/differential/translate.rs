@@ -8,6 +8,9 @@ use super::generate::{FileText, Labels};
 use super::names::labels_of;
 use super::oracle::{Class, Hits};
 
+/// Octets of a line that both servers read.
+const LINE_LEN: usize = 64 * 1024;
+
 /// A file as rbldnsd must get it to read what ours reads, and its content.
 ///
 /// `kind_here` is the type of the section that the file before it ended in, and becomes that of this one's end: special
@@ -28,7 +31,9 @@ pub fn for_rbldnsd(kind: Kind, kind_here: &mut Kind, file: &FileText, hits: &mut
             hit(Class::CarriageReturn);
             line = head;
         }
-        let text = trim(line.split(|&octet| octet == 0).next().unwrap_or_default());
+        // What is behind that nobody reads.
+        let head = &line[..line.len().min(LINE_LEN)];
+        let text = trim(head.split(|&octet| octet == 0).next().unwrap_or_default());
         if let Some(section) = section(text).filter(|_| kind == Kind::Combined) {
             *kind_here = section.0.unwrap_or(*kind_here);
         }

@@ -53,18 +53,35 @@ pub fn judge(
     same_records(expected, ours, &mut classes)?;
     if expected.authority != ours.authority {
         // They are a courtesy: where there is no room for all of them there are none, and that is no truncation.
-        let uncompressed: usize = expected.authority.iter().map(|(_, _, data)| data.len()).sum();
-        let courtesy = expected.authority.iter().all(|(rtype, ..)| *rtype == NS) && ours.authority.is_empty();
-        if !courtesy || expected.octets.max(ours.octets) + OPT_LEN + uncompressed <= limit.min(OUR_LIMIT) {
+        let courtesy = |answer: &Answer| answer.authority.iter().all(|(rtype, ..)| *rtype == NS);
+        let uncompressed: usize = expected.authority.iter().map(record_octets).sum();
+        if courtesy(expected) && ours.authority.is_empty() && ours.octets + uncompressed > limit.min(OUR_LIMIT) {
+            classes.push(Class::TooLarge);
+        } else if courtesy(ours) && expected.authority.is_empty() && expected.repeated {
+            // The record that it sends twice took their room.
+            classes.push(Class::LongSet);
+        } else {
             return Err("another authority section".into());
         }
-        classes.push(Class::TooLarge);
         return Ok(classes);
     }
     if expected.additional != ours.additional {
-        classes.extend(glue(expected, ours, facts)?);
+        let mut missing = expected.additional.difference(&ours.additional);
+        let no_room = |(owner, record): &(Vec<u8>, Record)| {
+            ours.octets + owner.len() + record_octets(record) > limit.min(OUR_LIMIT)
+        };
+        if ours.additional.is_subset(&expected.additional) && missing.all(no_room) {
+            classes.push(Class::TooLarge);
+        } else {
+            classes.extend(glue(expected, ours, facts)?);
+        }
     }
     Ok(classes)
+}
+
+/// Octets of a record owned by the zone whose data is not compressed.
+fn record_octets((_, _, data): &Record) -> usize {
+    12 + data.len()
 }
 
 /// The same where one of the answers is too large for its message: what is there must be right, and TCP has it all.
