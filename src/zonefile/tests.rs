@@ -144,6 +144,7 @@ fn files_are_answered_from_as_by_rbldnsd() {
             &["$MAXRANGE4 300\n1.2.0.0/23\n1.3.0.0-1.3.1.43\n1.4.0.0-1.4.1.44\n"],
             &[("1.0.2.1", "NXDOMAIN"), ("43.1.3.1", "127.0.0.2|2100|-"), ("0.0.4.1", "NXDOMAIN")],
         ),
+        (Kind::Generic, &["a TXT \0\nb TXT \nc TXT\0\n"], &[("a", "2100|"), ("b", "NXDOMAIN"), ("c", "NXDOMAIN")]),
         // A lone `*` is a name as any other.
         (Kind::Dnset, &["* :3\n"], &[("*", "127.0.0.3|2100|-"), ("a", "NXDOMAIN")]),
         // A wildcard above an excluded name does not make it exist; a name below it that is listed by itself does.

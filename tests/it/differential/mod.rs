@@ -15,6 +15,7 @@
 
 mod ask;
 mod dice;
+mod facts;
 mod generate;
 mod keys;
 mod lines;
@@ -26,24 +27,22 @@ mod translate;
 mod values;
 mod verdict;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use dnsbld::dataset::Kind;
-
 use crate::rbldnsd::{Rbldnsd, open_to_all};
 use crate::skip;
 use ask::{Answer, Whole, ask_all, content, put, query};
 use dice::Dice;
-use generate::{FileText, Labels, Question, SetUp, SourceText, Subject};
+use facts::{Mounts, facts, is_mixed, labels, mounts};
+use generate::{FileText, Labels, Question, SetUp};
 use minimise::{minimise, report};
-use names::{name_key, name_on};
 pub use oracle::Class;
-use oracle::{Facts, Hits, Mounts, NOERROR, NXDOMAIN, Theirs, expected, may_be_absent};
-use translate::{for_rbldnsd, is_ip4, is_ip6, lower, many_servers, section, trim, wire, without_ip4};
+use oracle::{Hits, NOERROR, NXDOMAIN, Theirs, expected, may_be_absent};
+use translate::{for_rbldnsd, is_ip4, without_ip4};
 use verdict::judge;
 
 /// Comparisons of the usual run.
@@ -56,8 +55,6 @@ const QUESTIONS: u64 = 400;
 const THREADS: u64 = 2;
 /// Unexplained differences after which a run ends.
 const FAILURES_MAX: usize = 12;
-/// Response code of a zone that is not loaded.
-const SERVFAIL: u8 = 2;
 /// The type that stands in for those that rbldnsd does not know: AAAA.
 const ORDINARY: u16 = 28;
 
@@ -88,32 +85,6 @@ struct Found {
     hits: Hits,
     /// What is unexplained.
     differences: Vec<Difference>,
-}
-
-/// Whether a zone mixes IPv4 datasets with IPv6 ones.
-fn is_mixed(mounts: &[Mounts]) -> bool {
-    let has = |wanted: fn(Kind) -> bool| mounts.iter().flat_map(BTreeMap::values).flatten().any(|&kind| wanted(kind));
-    has(is_ip4) && has(is_ip6)
-}
-
-/// Types by mount of each dataset of a zone.
-fn mounts(set_up: &SetUp, zone: usize) -> Vec<Mounts> {
-    let sources = set_up.zones[zone].sources.iter().map(|&source| &set_up.sources[source]);
-    let of_source = |source: &SourceText| {
-        if source.kind != Kind::Combined {
-            return Mounts::from([(Labels::new(), vec![source.kind])]);
-        }
-        let mut mounts = Mounts::new();
-        for line in source.files.iter().flat_map(|&file| &set_up.files[file].lines) {
-            let start = line.iter().position(|octet| *octet != b' ' && *octet != b'\t').unwrap_or(0);
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if let Some((Some(kind), names)) = section(&line[start.min(line.len())..]) {
-                names.into_iter().for_each(|name| mounts.entry(name).or_default().push(kind));
-            }
-        }
-        mounts
-    };
-    sources.map(of_source).collect()
 }
 
 /// The name of the zone that holds another one's datasets without the IPv4 ones.
@@ -244,82 +215,6 @@ fn command_line(
 /// File names of the `m`th file of the `n`th dataset, and of the same without its IPv4 sections.
 fn twin_names(n: usize, m: usize) -> [String; 2] {
     ["source", "twin"].map(|kind| format!("{kind}{n}.{m}"))
-}
-
-/// A name's labels.
-fn labels(name: &str) -> Labels {
-    name.split('.').map(|label| label.as_bytes().to_vec()).collect()
-}
-
-/// What rbldnsd's answers tell of the zones.
-fn facts(set_up: &SetUp, all_mounts: Vec<Vec<Mounts>>, questions: &[Question], answers: &[&Answer]) -> Vec<Facts> {
-    let zones: BTreeSet<Labels> = set_up.zones.iter().map(|zone| labels(&zone.name)).collect();
-    let mut facts: Vec<Facts> = all_mounts
-        .into_iter()
-        .zip(&set_up.zones)
-        .map(|(mounts, zone)| Facts {
-            servers: zone
-                .sources
-                .iter()
-                .flat_map(|&source| &set_up.sources[source].files)
-                .flat_map(|&file| &set_up.files[file].lines)
-                .filter_map(|line| many_servers(trim(line)))
-                .flat_map(|(_, servers)| servers)
-                .collect(),
-            own: labels(&zone.name),
-            mounts,
-            zones: zones.clone(),
-            full: set_up.options.full,
-            ..Facts::default()
-        })
-        .collect();
-    facts.iter_mut().enumerate().for_each(|(zone, facts)| add_written(set_up, zone, facts));
-    let failed = questions.iter().zip(answers).filter(|(_, answer)| answer.rcode == SERVFAIL);
-    let unserved: BTreeSet<usize> = failed.map(|(question, _)| question.zone).collect();
-    let unserved: BTreeSet<Vec<u8>> = unserved.into_iter().map(|zone| wire(&facts[zone].own)).collect();
-    facts.iter_mut().for_each(|facts| facts.unserved.clone_from(&unserved));
-    for (question, answer) in questions.iter().zip(answers) {
-        let facts = &mut facts[question.zone];
-        let name = lower(&question.name);
-        if name == facts.own && answer.rcode == 0 {
-            match question.qtype {
-                6 => facts.soa = answer.records.first().cloned(),
-                2 => (facts.ns, facts.glue) = (answer.records.clone(), answer.additional.clone()),
-                _ => {}
-            }
-        }
-        if answer.rcode == 0 {
-            facts.above.extend((1..name.len()).map(|n| name[n..].to_vec()));
-        }
-    }
-    facts
-}
-
-/// Put into a zone's facts which names its lines speak of.
-fn add_written(set_up: &SetUp, zone: usize, facts: &mut Facts) {
-    let mounts: Vec<Labels> = facts.mounts.iter().flat_map(BTreeMap::keys).cloned().collect();
-    let full = |labels: &Labels, mount: &Labels| lower(&[labels, mount, &facts.own].map(Vec::as_slice).concat());
-    let (mut excluded, mut written) = (BTreeSet::new(), BTreeSet::new());
-    for source in set_up.zones[zone].sources.iter().map(|&source| &set_up.sources[source]) {
-        for line in source.files.iter().flat_map(|&file| &set_up.files[file].lines) {
-            // In which section of a `combined` file it stands is not looked at: any mount will do.
-            for mount in &mounts {
-                if let Some(key) = name_key(line) {
-                    let name = full(&key.labels, mount);
-                    if !key.excluded {
-                        written.insert((name, key.below));
-                    } else if key.exact {
-                        excluded.insert(name);
-                    }
-                }
-                if let Some(Subject::Name(labels)) = name_on(Kind::Generic, line) {
-                    written.insert((full(&labels, mount), false));
-                }
-            }
-        }
-    }
-    written.extend(mounts.iter().map(|mount| (full(&Labels::new(), mount), false)));
-    (facts.excluded, facts.written) = (excluded, written);
 }
 
 /// A number from the environment.

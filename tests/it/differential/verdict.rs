@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::ask::{Answer, Record};
-use super::oracle::{Class, Facts, NOERROR, NXDOMAIN, TXT};
+use super::facts::{Facts, NS};
+use super::oracle::{Class, NOERROR, NXDOMAIN, TXT};
 
 /// Octets of an EDNS record, which rbldnsd adds to large answers only.
 const OPT_LEN: usize = 11;
-/// Type NS.
-const NS: u16 = 2;
 /// The most that rbldnsd sends over UDP, octets.
 const THEIR_LIMIT: usize = 2_048;
 /// The most that ours sends.
