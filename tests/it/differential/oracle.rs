@@ -196,6 +196,8 @@ pub fn expected(question: &Question, theirs: &Theirs<'_>, facts: &Facts) -> (Ans
     for records in [&mut answer.records, &mut answer.authority] {
         *records = std::mem::take(records).into_iter().map(|record| clamp(record, &mut clamped)).collect();
     }
+    let glue = std::mem::take(&mut answer.additional);
+    answer.additional = glue.into_iter().map(|(owner, record)| (owner, clamp(record, &mut clamped))).collect();
     if clamped {
         classes.push(Class::TimeOver31Bits);
     }
