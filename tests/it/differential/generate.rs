@@ -114,7 +114,7 @@ pub struct Question {
 }
 
 /// Zones of one set-up.
-const ZONES: usize = 40;
+pub const ZONES: usize = 40;
 /// The first so many zones have names that `$NS` lines use.
 const HOMES: usize = 4;
 /// Types of the questions, the usual ones more often.

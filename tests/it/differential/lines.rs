@@ -121,7 +121,29 @@ impl<'d> Lines<'d> {
                 }
                 lines.push(twin);
             }
+            if self.dice.once_in(80) && matches!(self.kind, Kind::Ip4Set | Kind::Dnset | Kind::Generic) {
+                self.many(lines);
+            }
             lines.push(line);
+        }
+    }
+
+    /// Lines of one key and so many values that an answer may not hold them all.
+    fn many(&mut self, lines: &mut Vec<Vec<u8>>) {
+        let key: &[u8] = match self.kind {
+            Kind::Ip4Set => b"10.1.2.3 :",
+            Kind::Dnset => b"many.com :",
+            _ => b"many TXT ",
+        };
+        self.about(if self.kind == Kind::Ip4Set {
+            Subject::Ip4(0x0a01_0203)
+        } else {
+            Subject::Name(labels_of(if self.kind == Kind::Dnset { b"many.com" } else { b"many" }).unwrap_or_default())
+        });
+        let len = self.dice.of(&[1, 20, 100, 200]);
+        for n in 0..self.dice.between(2, 12) {
+            let text = [format!("{}:", n + 2).into_bytes(), vec![b't'; len]].concat();
+            lines.push([key, &text].concat());
         }
     }
 

@@ -38,7 +38,7 @@ use crate::skip;
 use ask::{Answer, Whole, ask_all, content, put, query};
 use dice::Dice;
 use facts::{Mounts, facts, is_mixed, labels, mounts};
-use generate::{FileText, Labels, Question, SetUp};
+use generate::{FileText, Labels, Question, SetUp, ZONES};
 use minimise::{minimise, report};
 pub use oracle::Class;
 use oracle::{Hits, NOERROR, NXDOMAIN, Theirs, expected, may_be_absent};
@@ -231,16 +231,17 @@ fn differential() {
     let threads = setting("DNSBLD_DIFF_THREADS", THREADS);
     let questions_each = setting("DNSBLD_DIFF_QUESTIONS", QUESTIONS) as usize;
     let started = Instant::now();
-    let (next, total) = (AtomicU64::new(0), Mutex::new(Found::default()));
+    // Not until so many are compared: which set-ups are met must not depend on whose thread is faster.
+    let last = first + wanted.div_ceil((ZONES * questions_each) as u64);
+    let (next, total) = (AtomicU64::new(first), Mutex::new(Found::default()));
     let reports: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let work = || {
         loop {
-            let enough = total.lock().unwrap().compared >= wanted || reports.lock().unwrap().len() >= FAILURES_MAX;
-            if enough {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= last || reports.lock().unwrap().len() >= FAILURES_MAX {
                 return true;
             }
             // Set-ups of a seed do not overlap those of another one.
-            let number = first + next.fetch_add(1, Ordering::Relaxed);
             let own = seed << 32 | number;
             let set_up = SetUp::new(own);
             let mut dice = Dice::new(!own);
