@@ -310,8 +310,11 @@ impl<'s> Reply<'_, '_, '_, 's> {
         let query = self.query;
         let found = place.and_then(|place| Some((&**snapshot.zones.get(place.number)?, place)));
         let Some((zone, place)) = found else {
-            let listed = match (query.qtype, self.context.transport) {
-                (rtype::AXFR | rtype::IXFR, Transport::Udp) => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
+            // What is not done for any name is not done for this one, as in rbldnsd.
+            let over_tcp = self.context.transport != Transport::Udp;
+            let listed = match query.qtype {
+                rtype::AXFR | rtype::IXFR if over_tcp => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
+                qtype if META_TYPES.contains(&qtype) => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
                 _ => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
             };
             return Some((0, listed));

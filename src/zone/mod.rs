@@ -331,7 +331,8 @@ impl Snapshot {
 
     /// Look a zone's name servers up in the zones themselves.
     fn find_glue(&self, zone: &Zone) -> Vec<Glue> {
-        let mut glue = Vec::new();
+        let mut glue: Vec<Glue> = Vec::new();
+        let mut least = u32::MAX;
         for (server, apex) in zone.ns.iter().flat_map(|ns| ns.servers.iter().enumerate()) {
             let name = QueryName::of(&apex.name);
             let Some((home, _, below)) = self.find_zone(&name) else { continue };
@@ -339,7 +340,9 @@ impl Snapshot {
                 continue;
             }
             let mut put = |address: [u8; 4], ttl| {
-                if glue.iter().filter(|known: &&Glue| known.server == server).count() < GLUE_MAX {
+                least = least.min(ttl);
+                let known = glue.iter().filter(|known| known.server == server);
+                if known.clone().count() < GLUE_MAX && known.clone().all(|known| known.address != address) {
                     glue.push(Glue { server, address, ttl });
                 }
             };
@@ -356,6 +359,8 @@ impl Snapshot {
                 }
             });
         }
+        // One TTL for a set (RFC 2181 section 5.2); as in rbldnsd, the least one for the addresses of all servers.
+        glue.iter_mut().for_each(|glue| glue.ttl = least);
         glue
     }
 }

@@ -104,7 +104,8 @@ fn a(scan: &mut Scan<'_>) -> Result<RecordData<'static>, Fault> {
 /// The rest of the line; quotes are removed if they stand at both ends.
 fn txt<'a>(scan: &Scan<'a>) -> Result<RecordData<'a>, Fault> {
     let mut text = scan.rest();
-    if text.is_empty() {
+    // Only before a NUL can a blank stand at the end, and there it makes an empty text, as in rbldnsd.
+    if text.is_empty() && !matches!(scan.line[..scan.at], [.., b' ' | b'\t']) {
         return Err(Fault::new(scan.at, "a text is missing"));
     }
     if let [b'"', inner @ .., b'"'] = text {

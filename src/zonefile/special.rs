@@ -129,10 +129,14 @@ pub fn parse_name(text: &[u8], at: usize) -> Result<Name, Fault> {
     }
 }
 
-/// A time: seconds, or a number with one of `s m h d w`; and the blanks behind it. At most [`TTL_MAX`].
+/// A time: seconds, or a number with one of `s m h d w`; and the blanks behind it. At most [`TTL_MAX`] s.
 pub fn time(scan: &mut Scan<'_>) -> Result<u32, Fault> {
     let start = scan.at;
-    let text = word(scan);
+    // A `:` ends a time too, as in rbldnsd's `-t`.
+    while !matches!(scan.peek(), None | Some(b' ' | b'\t' | b':')) {
+        scan.at += 1;
+    }
+    let text = &scan.line[start..scan.at];
     scan.skip_blanks();
     parse_time(text).ok_or_else(|| {
         Fault::new(start, "bad time").hint("write seconds, or a number with s, m, h, d or w, such as 2h")
@@ -425,6 +429,7 @@ mod tests {
         );
         assert_eq!(names("$NAMESERVER 60 -b.example"), None);
         assert_eq!(names("$ns 1d2h a"), None);
+        assert_eq!(names("$NS 60:0s a"), Some(vec![":0s".into(), "a".into()]));
     }
 
     #[test]

@@ -7,20 +7,25 @@ use crate::dataset::Kind;
 use crate::dataset::records::RecordType;
 use crate::dataset::template::Text;
 use crate::wire::name::{Name, QueryName};
-use crate::zone::{Existence, Match, Zone, ZoneSettings, ZoneState};
+use crate::zone::{Existence, Match, Snapshot, Zone, ZoneSettings, ZoneState};
 
 /// Default TTL of the zone, s.
 const TTL: u32 = 2100;
 
-/// The zone made of these files; nothing if one of them is bad.
+/// The zone `z` made of these files; nothing if one of them is bad.
 fn zone(kind: Kind, files: &[&str]) -> Option<Zone> {
+    zone_of("z", ZoneState::Ready, kind, files)
+}
+
+/// A zone made of these files; nothing if one of them is bad.
+fn zone_of(name: &str, state: ZoneState, kind: Kind, files: &[&str]) -> Option<Zone> {
     let dir = tempfile::tempdir().unwrap();
     let paths: Vec<_> = (0..files.len()).map(|n| dir.path().join(n.to_string())).collect();
     paths.iter().zip(files).for_each(|(path, text)| std::fs::write(path, text).unwrap());
     let source = Source { kind, files: paths, options: ReadOptions::default() };
     let loaded = read(&source, 1_790_000_000, &mut |_| {}).ok()?;
     let settings = ZoneSettings {
-        name: "z".parse().unwrap(),
+        name: name.parse().unwrap(),
         ns: Vec::new(),
         mname: None,
         rname: None,
@@ -32,7 +37,7 @@ fn zone(kind: Kind, files: &[&str]) -> Option<Zone> {
         retired: None,
         wrong_kind: None,
     };
-    Some(Zone::build(settings, 0, 1, ZoneState::Ready, vec![Arc::new(loaded.dataset)]))
+    Some(Zone::build(settings, 0, 1, state, vec![Arc::new(loaded.dataset)]))
 }
 
 /// What a zone says of a name below it: `A|TTL|TXT` of each listing, `TTL|octets` of each record, or a code.
@@ -139,6 +144,7 @@ fn files_are_answered_from_as_by_rbldnsd() {
             &["$MAXRANGE4 300\n1.2.0.0/23\n1.3.0.0-1.3.1.43\n1.4.0.0-1.4.1.44\n"],
             &[("1.0.2.1", "NXDOMAIN"), ("43.1.3.1", "127.0.0.2|2100|-"), ("0.0.4.1", "NXDOMAIN")],
         ),
+        (Kind::Generic, &["a TXT \0\nb TXT \nc TXT\0\n"], &[("a", "2100|"), ("b", "NXDOMAIN"), ("c", "NXDOMAIN")]),
         // A lone `*` is a name as any other.
         (Kind::Dnset, &["* :3\n"], &[("*", "127.0.0.3|2100|-"), ("a", "NXDOMAIN")]),
         // A wildcard above an excluded name does not make it exist; a name below it that is listed by itself does.
@@ -172,4 +178,17 @@ fn soa_and_ns_are_the_whole_zones_wherever_they_stand() {
     assert_eq!(zone.soa.as_ref().map(|soa| soa.ttl), Some(60));
     assert_eq!(zone.ns.as_ref().map(|ns| ns.ttl), Some(60));
     assert_eq!(say(&zone, "4.3.2.1.s"), "127.0.0.2|90|-");
+}
+
+#[test]
+fn addresses_of_name_servers_come_once_and_under_one_ttl() {
+    let generic = |name, state, text| Arc::new(zone_of(name, state, Kind::Generic, &[text]).unwrap());
+    let list = generic("list", ZoneState::Ready, "$NS 0 a.home gone.home ns.home a.old elsewhere\n");
+    let home = "a A 127.0.0.2\na 600 A 127.0.0.3\na TXT t\na 500 A 127.0.0.2\nns 3600 A 127.0.0.2\n";
+    let home = generic("home", ZoneState::Ready, home);
+    // Expired data are not used (RFC 1034 section 4.3.5).
+    let old = generic("old", ZoneState::Expired, "a 5 A 127.0.0.4\n");
+    let snapshot = Snapshot::new(vec![list, home, old], 1);
+    let glue: Vec<_> = snapshot.glue(0).iter().map(|glue| (glue.server, glue.address[3], glue.ttl)).collect();
+    assert_eq!(glue, [(0, 2, 500), (0, 3, 500), (2, 2, 500)]);
 }

@@ -67,10 +67,10 @@ pub const DIFFERENCES: &[Difference] = &[
         "RFC 2181 section 8: a receiver takes more for 0",
     ),
     row(
-        "one TTL for a set",
-        "gives the records of a set one TTL, but not once a text of 255 octets is among them",
-        "always gives them one, the least",
-        "RFC 2181 section 5.2",
+        "sets with a text of 255 octets",
+        "loses its way behind such a text: sends equal records twice, and a set under several TTLs",
+        "sends each record once and a set under one TTL, the least",
+        "RFC 2181 sections 5 and 5.2; rbldnsd means to, and does for other sets",
     ),
     row(
         "TXT of 255 octets and more",
@@ -180,6 +180,12 @@ pub const DIFFERENCES: &[Difference] = &[
         "takes it for a part of the first line, which is lost",
         "passes over it",
         "files edited elsewhere lose an entry otherwise",
+    ),
+    row(
+        "file time 0",
+        "takes a file of 1970-01-01 00:00:00 UTC for one that is not loaded, and answers SERVFAIL",
+        "serves it",
+        "the file is there and good; some archives and copies have no times",
     ),
     row(
         "bad line of generic",

@@ -1,4 +1,4 @@
-//! Which answers may differ from rbldnsd's, and how: one table, each row with its reason.
+//! Which answers may differ from rbldnsd's, and how: conditions for rows of the table in `differences.rs`.
 //!
 //! A difference is not a licence to be anything. Each one *rewrites* what rbldnsd answered into what must be
 //! answered instead, under a precise condition; the observed answer must then equal the rewritten one. So an
@@ -151,9 +151,9 @@ pub struct Asked<'a> {
 
 /// A way in which answers differ from rbldnsd's on purpose.
 pub struct Difference {
-    /// Its name in the tally.
+    /// Its row in the table of differences.
     pub name: &'static str,
-    /// Why we differ.
+    /// Why these answers belong to it.
     pub reason: &'static str,
     /// Turn rbldnsd's answer, as rewritten so far, into ours; false when it does not apply.
     pub rewrite: fn(&Asked<'_>, &mut Answer) -> bool,

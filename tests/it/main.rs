@@ -1,6 +1,7 @@
 //! The server as its users meet it: the real binary, real sockets, real zone files.
 //!
-//! `server` starts and asks it, `message` spells queries and replies, `judge` says what may differ from rbldnsd.
+//! `server` starts and asks it, `message` spells queries and replies, `differences` is
+//! the table of what may differ from rbldnsd, `judge` and `differential` hold answers against it.
 //! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by other servers (`export`), by rbldnsd (`access`,
 //! `conformance`, `differential`, `documented`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`, `metrics`), and by
 //! what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how to run them.

@@ -40,7 +40,7 @@ const LISTS: [(&str, &[&str]); 13] = [
 
 /// Differences that real lists bring up.
 const ON_LISTS: &[Difference] = &[Difference {
-    name: "long texts",
+    name: "TXT of 255 octets and more",
     reason: "rbldnsd cuts a text at 254 octets, one less than fits",
     rewrite: |_, answer| {
         let cut = |text: &String| text.starts_with("TXT \"") && text.len() >= 254 + "TXT \"\"".len();

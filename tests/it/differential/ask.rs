@@ -6,7 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::generate::{FileText, Labels};
+use super::generate::{FileState, FileText, Labels};
 use crate::server::Tcp;
 
 /// Questions on their way to a server at once: few enough for a socket's buffer.
@@ -36,7 +36,7 @@ pub struct Answer {
     pub authority: BTreeSet<Record>,
     /// Records of the additional section but for EDNS, with their owners.
     pub additional: BTreeSet<(Vec<u8>, Record)>,
-    /// A record came twice in the answer.
+    /// A record came twice in the answer or the additional section.
     pub repeated: bool,
     /// Octets of the message.
     pub octets: usize,
@@ -71,7 +71,7 @@ impl Answer {
                     0 => answer.repeated |= !answer.records.insert(record),
                     1 => drop(answer.authority.insert(record)),
                     _ if rtype == OPT => {}
-                    _ => drop(answer.additional.insert((owner, record))),
+                    _ => answer.repeated |= !answer.additional.insert((owner, record)),
                 }
             }
         }
@@ -190,13 +190,20 @@ pub fn ask_all(server: SocketAddr, queries: &[Vec<u8>]) -> Vec<Answer> {
     answers.into_iter().flatten().collect()
 }
 
-/// Write a file as it is, or packed, with its time.
+/// Write a file as it is, or packed, with its time; or do not.
 pub fn put(path: &Path, content: &[u8], file: &FileText) {
+    if file.state == FileState::Missing {
+        return;
+    }
     let mut out = std::fs::File::create(path).unwrap();
     if file.gzip {
-        let mut packer = flate2::write::GzEncoder::new(&mut out, flate2::Compression::fast());
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         packer.write_all(content).unwrap();
-        packer.finish().unwrap();
+        let mut packed = packer.finish().unwrap();
+        if file.state == FileState::Cut {
+            packed.truncate(packed.len() - packed.len() / 4);
+        }
+        out.write_all(&packed).unwrap();
     } else {
         out.write_all(content).unwrap();
     }

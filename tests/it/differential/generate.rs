@@ -32,6 +32,19 @@ pub struct Options {
     pub ttl: (u32, u32, u32),
     /// `-A` rather than `-a`: name servers in the authority section.
     pub full: bool,
+    /// `-C`: take packed files as they are.
+    pub no_gzip: bool,
+}
+
+/// Whether a file can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileState {
+    /// It can.
+    Good,
+    /// It is not there.
+    Missing,
+    /// It is packed, and its end is missing.
+    Cut,
 }
 
 /// One zone file.
@@ -45,6 +58,8 @@ pub struct FileText {
     pub bom: bool,
     /// It is packed.
     pub gzip: bool,
+    /// Whether it can be read.
+    pub state: FileState,
     /// Modification time, seconds since 1970.
     pub mtime: u64,
     /// What its lines are about: a name below the zone (the mount of a section), and the subject.
@@ -99,7 +114,7 @@ pub struct Question {
 }
 
 /// Zones of one set-up.
-const ZONES: usize = 40;
+pub const ZONES: usize = 40;
 /// The first so many zones have names that `$NS` lines use.
 const HOMES: usize = 4;
 /// Types of the questions, the usual ones more often.
@@ -119,7 +134,8 @@ impl SetUp {
             0 => (dice.of(&[60, 2100, 7200]), dice.of(&[0, 30]), dice.of(&[7200, 86_400])),
             _ => (2100, 0, u32::MAX),
         };
-        let options = Options { mask_host_bits: dice.once_in(4), ttl, full: !dice.once_in(4) };
+        let options =
+            Options { mask_host_bits: dice.once_in(4), ttl, full: !dice.once_in(4), no_gzip: dice.once_in(20) };
         let mut set_up = Self { options, files: Vec::new(), sources: Vec::new(), zones: Vec::new() };
         for number in 0..ZONES {
             set_up.add_zone(number, &mut dice);
@@ -134,10 +150,16 @@ impl SetUp {
             0 if number > 0 => format!("n{number}.{}", self.zones[dice.below(number)].name),
             1 if number > 0 => format!("n{number}.b.{}", self.zones[dice.below(number)].name),
             2 => format!("bl.z{number}.test"),
+            3 if number > 0 && dice.once_in(4) => format!("t{number}"),
             _ => format!("z{number}.test"),
         };
         let name = if name.len() > 40 { format!("y{number}.test") } else { name };
-        let spelt = if dice.once_in(8) { name.to_uppercase() } else { name.clone() };
+        let spelt = match dice.below(20) {
+            0 | 1 => name.to_uppercase(),
+            2 => format!("{name}."),
+            3 => name.replace('.', ".."),
+            _ => name.clone(),
+        };
         let mut sources = Vec::new();
         for _ in 0..dice.of(&[1, 1, 1, 1, 2, 2, 3]) {
             let source = if !self.sources.is_empty() && dice.once_in(10) {
@@ -170,6 +192,7 @@ impl SetUp {
             ends: true,
             bom: false,
             gzip: false,
+            state: FileState::Good,
             mtime: 1_650_000_000,
             subjects: Vec::new(),
         });
@@ -190,12 +213,18 @@ impl SetUp {
             }
             let mut lines = Lines::new(kind, dice);
             let (lines, subjects) = lines.file(files.len());
+            let state = match dice.below(200) {
+                0 => FileState::Missing,
+                1 => FileState::Cut,
+                _ => FileState::Good,
+            };
             self.files.push(FileText {
                 lines,
                 ends: !dice.once_in(12),
                 bom: dice.once_in(40),
-                gzip: dice.once_in(12),
-                mtime: 1_600_000_000 + dice.below(100_000_000) as u64,
+                gzip: state == FileState::Cut || dice.once_in(12),
+                state,
+                mtime: if dice.once_in(400) { 0 } else { 1_600_000_000 + dice.below(100_000_000) as u64 },
                 subjects,
             });
             files.push(self.files.len() - 1);
@@ -244,14 +273,27 @@ impl SetUp {
                 None => (Labels::new(), near(&Subject::Ip4(dice.bits() as u32), dice)),
             };
             labels.extend(if dice.once_in(12) { Labels::new() } else { mount });
-            labels.extend(own.iter().cloned());
+            if dice.once_in(40) {
+                let octet = dice.of(b"\x00 .\\\"*@\x7f\xe4-_");
+                labels.insert(0, vec![octet; dice.of(&[1, 1, 2, 63])]);
+            }
+            // A name in none of the zones is refused.
+            if dice.once_in(200) {
+                labels.push(b"elsewhere".to_vec());
+            } else {
+                labels.extend(own.iter().cloned());
+            }
             if labels.iter().map(|label| label.len() + 1).sum::<usize>() >= 255 {
                 continue;
             }
             if dice.once_in(6) {
                 labels.iter_mut().flatten().filter(|_| dice.once_in(2)).for_each(|octet| octet.make_ascii_uppercase());
             }
-            let edns = if dice.once_in(6) { None } else { Some(2048) };
+            let edns = match dice.below(12) {
+                0 | 1 => None,
+                2 => Some(dice.of(&[0, 512, 600, 1_232, 1_400, 4_096, 65_535])),
+                _ => Some(2_048),
+            };
             questions.push(Question { zone, name: labels, qtype: dice.of(&QTYPES), edns });
         }
         questions

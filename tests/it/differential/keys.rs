@@ -289,3 +289,43 @@ pub fn ip6_key(dice: &mut Dice, bases: &[u128; 2], kind: Kind, excluded: bool) -
         _ => (dice.pick(&ODD6).to_owned(), vec![address, 0x2001_0db8 << 96, 0, 1, bases[0]]),
     }
 }
+
+/// The addresses that a line's numbers might mean, whatever is wrong with it: the first ones and, behind a `-`, the last.
+pub fn guess4(line: &[u8]) -> Vec<u32> {
+    let key: Vec<u8> = line.iter().copied().skip_while(|octet| b" \t!".contains(octet)).collect();
+    let key = key.split(|octet| matches!(octet, b' ' | b'\t' | b':' | b'/')).next().unwrap_or_default();
+    let numbers = |side: &[u8]| -> Vec<u32> {
+        let runs = side.split(|octet| !octet.is_ascii_digit()).filter(|run| !run.is_empty());
+        runs.take(4)
+            .map(|run| run.iter().fold(0, |value, digit| (value * 10 + u32::from(digit - b'0')) & 0xff))
+            .collect()
+    };
+    let mut sides = key.splitn(2, |&octet| octet == b'-').map(numbers);
+    let first = sides.next().unwrap_or_default();
+    let mut last = first.clone();
+    if let Some(end) = sides.next() {
+        last.truncate(last.len().saturating_sub(end.len()));
+        last.extend(end);
+    }
+    let filled = |octets: &[u32], with| (0..4).fold(0, |value, n| value << 8 | octets.get(n).copied().unwrap_or(with));
+    if first.is_empty() { Vec::new() } else { vec![filled(&first, 0), filled(&last, 255)] }
+}
+
+/// The same of IPv6.
+pub fn guess6(line: &[u8]) -> Vec<u128> {
+    let key: Vec<u8> = line.iter().copied().skip_while(|octet| b" \t!".contains(octet)).collect();
+    let key = key.split(|octet| !octet.is_ascii_hexdigit() && *octet != b':').next().unwrap_or_default();
+    let key = String::from_utf8_lossy(key);
+    let words = |side: &str| -> Vec<u128> {
+        let words = side.split(':').filter(|word| !word.is_empty());
+        words.take(8).map(|word| u128::from_str_radix(&word[word.len().saturating_sub(4)..], 16).unwrap_or(0)).collect()
+    };
+    let (head, tail) = key.split_once("::").unwrap_or((&key, ""));
+    let (head, mut tail) = (words(head), words(tail));
+    tail.truncate(8 - head.len());
+    let first = head.iter().fold(0, |value, word| value << 16 | word);
+    let space = 128 - 16 * head.len() as u32;
+    let first = first.checked_shl(space).unwrap_or(0);
+    let low = tail.iter().fold(0, |value, word| value << 16 | word);
+    if key.is_empty() { Vec::new() } else { vec![first | low, first | u128::MAX.checked_shr(128 - space).unwrap_or(0)] }
+}

@@ -7,7 +7,7 @@ use dnsbld::dataset::Kind;
 
 use super::dice::Dice;
 use super::generate::{Labels, Subject};
-use super::keys::{ip4_key, ip6_key};
+use super::keys::{guess4, guess6, ip4_key, ip6_key};
 use super::names::{labels_of, name, name_on, record};
 use super::specials::special;
 use super::values::value;
@@ -100,10 +100,16 @@ impl<'d> Lines<'d> {
                 6 if self.kind == Kind::Dnset && self.dice.once_in(4) => b"* :3:star".to_vec(),
                 _ => self.line(),
             };
-            self.spoil(&mut line);
+            let mut spoilt = self.spoil(&mut line);
+            while self.dice.once_in(40) {
+                spoilt |= self.spoil(&mut line);
+            }
             // What was spoilt may be another name now, and its answers are evidence for what is above it.
             if let Some(subject) = name_on(self.kind, &line) {
                 self.about(subject);
+            }
+            if spoilt {
+                self.guess(&line);
             }
             if self.dice.once_in(25) {
                 // Once more, perhaps with another value or as an exclusion.
@@ -115,12 +121,47 @@ impl<'d> Lines<'d> {
                 }
                 lines.push(twin);
             }
+            if self.dice.once_in(80) && matches!(self.kind, Kind::Ip4Set | Kind::Dnset | Kind::Generic) {
+                self.many(lines);
+            }
             lines.push(line);
         }
     }
 
-    /// Blanks before and after, and now and then an octet that does not belong.
-    fn spoil(&mut self, line: &mut Vec<u8>) {
+    /// Lines of one key and so many values that an answer may not hold them all.
+    fn many(&mut self, lines: &mut Vec<Vec<u8>>) {
+        let key: &[u8] = match self.kind {
+            Kind::Ip4Set => b"10.1.2.3 :",
+            Kind::Dnset => b"many.com :",
+            _ => b"many TXT ",
+        };
+        self.about(if self.kind == Kind::Ip4Set {
+            Subject::Ip4(0x0a01_0203)
+        } else {
+            Subject::Name(labels_of(if self.kind == Kind::Dnset { b"many.com" } else { b"many" }).unwrap_or_default())
+        });
+        let len = self.dice.of(&[1, 20, 100, 200]);
+        for n in 0..self.dice.between(2, 12) {
+            let text = [format!("{}:", n + 2).into_bytes(), vec![b't'; len]].concat();
+            lines.push([key, &text].concat());
+        }
+    }
+
+    /// Remember what a spoilt line might be about.
+    fn guess(&mut self, line: &[u8]) {
+        match self.kind {
+            Kind::Ip4Set | Kind::Ip4Trie | Kind::Ip4Tset => {
+                guess4(line).into_iter().for_each(|address| self.about(Subject::Ip4(address)));
+            }
+            Kind::Ip6Trie | Kind::Ip6Tset => {
+                guess6(line).into_iter().for_each(|address| self.about(Subject::Ip6(address)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Blanks before and after, and now and then an octet that does not belong; whether there was such a one.
+    fn spoil(&mut self, line: &mut Vec<u8>) -> bool {
         if self.dice.once_in(12) {
             line.splice(..0, self.dice.pick::<[u8]>(&[b" ", b"\t", b" \t "]).iter().copied());
         }
@@ -138,15 +179,19 @@ impl<'d> Lines<'d> {
             line.resize(line.len() + self.dice.of(&[1_000, 30_000, 70_000]), b' ');
             line.extend(b":9:far");
         }
-        if !line.is_empty() && self.dice.once_in(30) {
+        let spoils = !line.is_empty() && self.dice.once_in(20);
+        if spoils {
             let at = self.dice.below(line.len());
-            match self.dice.below(4) {
+            match self.dice.below(6) {
                 0 => drop(line.remove(at)),
                 1 => line.insert(at, line[at]),
                 2 => line.insert(at, self.dice.of(b" \t:;#!.-/$=\\0a@*\x00\x0b\x0c\"%")),
-                _ => line[at] = self.dice.of(b" \t:;#!.-/$=\\0a@*\x00\xa0\""),
+                3 => line[at] = self.dice.of(b" \t:;#!.-/$=\\0a@*\x00\xa0\""),
+                4 => line[at] = self.dice.of(b"0123456789abcdefF"),
+                _ => line.insert(at, self.dice.of(b"0123456789abcdefF")),
             }
         }
+        spoils
     }
 
     /// An entry or record.

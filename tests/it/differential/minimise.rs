@@ -88,14 +88,19 @@ pub fn minimise(set_up: &SetUp, questions: &[Question], first: &Difference) -> (
 }
 
 /// A difference, told so that it can be made again.
-pub fn report(seed: u64, set_up: &SetUp, difference: &Difference) -> String {
-    let mut text = format!("seed {seed}, {}", difference.what);
+pub fn report(seed: &str, set_up: &SetUp, difference: &Difference) -> String {
+    let mut text = format!("{seed}, {}", difference.what);
     let options = set_up.options;
     writeln!(text, "; -e {}, -t {:?}, full {}", options.mask_host_bits, options.ttl, options.full).unwrap();
     for zone in &set_up.zones {
         for source in zone.sources.iter().map(|&source| &set_up.sources[source]) {
             for file in source.files.iter().map(|&file| &set_up.files[file]) {
-                writeln!(text, "  {}:{} bom {} end {}", zone.name, source.kind, file.bom, file.ends).unwrap();
+                writeln!(
+                    text,
+                    "  {}:{} bom {} end {} {:?} at {}",
+                    zone.spelt, source.kind, file.bom, file.ends, file.state, file.mtime
+                )
+                .unwrap();
                 for line in &file.lines {
                     let line = if line.len() > 400 { &line[..400] } else { line };
                     writeln!(text, "    | {}", line.escape_ascii()).unwrap();

@@ -9,9 +9,13 @@
 //! ```text
 //! DNSBLD_DIFF_SEED=77 DNSBLD_DIFF_COMPARISONS=10000000 cargo test --release --test it differential -- --nocapture
 //! ```
+//!
+//! `DNSBLD_DIFF_FIRST` begins with another set-up of the seed than the first, as a report names it; `DNSBLD_DIFF_QUESTIONS` asks
+//! more or less of each zone; `DNSBLD_DIFF_THREADS` says how many pairs of servers run at once.
 
 mod ask;
 mod dice;
+mod facts;
 mod generate;
 mod keys;
 mod lines;
@@ -23,24 +27,22 @@ mod translate;
 mod values;
 mod verdict;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use dnsbld::dataset::Kind;
-
 use crate::rbldnsd::{Rbldnsd, open_to_all};
 use crate::skip;
 use ask::{Answer, Whole, ask_all, content, put, query};
 use dice::Dice;
-use generate::{FileText, Labels, Question, SetUp, SourceText, Subject};
+use facts::{Mounts, facts, is_mixed, labels, mounts};
+use generate::{FileText, Labels, Question, SetUp, ZONES};
 use minimise::{minimise, report};
-use names::{name_key, name_on};
 pub use oracle::Class;
-use oracle::{Facts, Hits, Mounts, NOERROR, NXDOMAIN, Theirs, expected, may_be_absent};
-use translate::{for_rbldnsd, is_ip4, is_ip6, lower, many_servers, section, trim, wire, without_ip4};
+use oracle::{Hits, NOERROR, NXDOMAIN, Theirs, expected, may_be_absent};
+use translate::{for_rbldnsd, is_ip4, without_ip4};
 use verdict::judge;
 
 /// Comparisons of the usual run.
@@ -48,13 +50,11 @@ const COMPARISONS: u64 = 200_000;
 /// Its seed.
 const SEED: u64 = 1;
 /// Questions about each zone.
-const QUESTIONS: usize = 400;
-/// Threads: each has an rbldnsd of its own.
-const THREADS: usize = 2;
+const QUESTIONS: u64 = 400;
+/// Threads: each has a pair of servers of its own.
+const THREADS: u64 = 2;
 /// Unexplained differences after which a run ends.
 const FAILURES_MAX: usize = 12;
-/// Response code of a zone that is not loaded.
-const SERVFAIL: u8 = 2;
 /// The type that stands in for those that rbldnsd does not know: AAAA.
 const ORDINARY: u16 = 28;
 
@@ -85,32 +85,6 @@ struct Found {
     hits: Hits,
     /// What is unexplained.
     differences: Vec<Difference>,
-}
-
-/// Whether a zone mixes IPv4 datasets with IPv6 ones.
-fn is_mixed(mounts: &[Mounts]) -> bool {
-    let has = |wanted: fn(Kind) -> bool| mounts.iter().flat_map(BTreeMap::values).flatten().any(|&kind| wanted(kind));
-    has(is_ip4) && has(is_ip6)
-}
-
-/// Types by mount of each dataset of a zone.
-fn mounts(set_up: &SetUp, zone: usize) -> Vec<Mounts> {
-    let sources = set_up.zones[zone].sources.iter().map(|&source| &set_up.sources[source]);
-    let of_source = |source: &SourceText| {
-        if source.kind != Kind::Combined {
-            return Mounts::from([(Labels::new(), vec![source.kind])]);
-        }
-        let mut mounts = Mounts::new();
-        for line in source.files.iter().flat_map(|&file| &set_up.files[file].lines) {
-            let start = line.iter().position(|octet| *octet != b' ' && *octet != b'\t').unwrap_or(0);
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if let Some((Some(kind), names)) = section(&line[start.min(line.len())..]) {
-                names.into_iter().for_each(|name| mounts.entry(name).or_default().push(kind));
-            }
-        }
-        mounts
-    };
-    sources.map(of_source).collect()
 }
 
 /// The name of the zone that holds another one's datasets without the IPv4 ones.
@@ -199,9 +173,11 @@ fn command_line(
     let mut specs: Vec<Vec<String>> = vec![Vec::new(); 2];
     for (n, source) in set_up.sources.iter().enumerate() {
         let mut names = vec![Vec::new(); 2];
+        let mut kind_here = source.kind;
         for (m, &file) in source.files.iter().enumerate() {
             let file: &FileText = &set_up.files[file];
-            for (dir, content) in [(theirs, for_rbldnsd(source.kind, file, hits)), (ours, content(file))] {
+            let (as_theirs, text) = for_rbldnsd(source.kind, &mut kind_here, file, hits);
+            for (dir, file, content) in [(theirs, &as_theirs, text), (ours, file, content(file))] {
                 for (twin, name) in twin_names(n, m).iter().enumerate() {
                     let content = if twin == 0 { content.clone() } else { without_ip4(source.kind, &content) };
                     put(&dir.join(name), &content, file);
@@ -210,7 +186,7 @@ fn command_line(
             names.iter_mut().zip(twin_names(n, m)).for_each(|(names, name)| names.push(name));
         }
         for (twin, names) in names.into_iter().enumerate() {
-            specs[twin].push(format!("{}:{}", source.kind, names.join(",")));
+            specs[twin].push(format!("{}:{}", source.kind, names.join([",", ",", ":"][n % 3])));
         }
     }
     let mut all = Vec::new();
@@ -227,6 +203,9 @@ fn command_line(
     if set_up.options.mask_host_bits {
         options += " -e";
     }
+    if set_up.options.no_gzip {
+        options += " -C";
+    }
     if ttl_max < u32::MAX {
         write!(options, " -t {ttl}:{ttl_min}:{ttl_max}").unwrap();
     }
@@ -236,82 +215,6 @@ fn command_line(
 /// File names of the `m`th file of the `n`th dataset, and of the same without its IPv4 sections.
 fn twin_names(n: usize, m: usize) -> [String; 2] {
     ["source", "twin"].map(|kind| format!("{kind}{n}.{m}"))
-}
-
-/// A name's labels.
-fn labels(name: &str) -> Labels {
-    name.split('.').map(|label| label.as_bytes().to_vec()).collect()
-}
-
-/// What rbldnsd's answers tell of the zones.
-fn facts(set_up: &SetUp, all_mounts: Vec<Vec<Mounts>>, questions: &[Question], answers: &[&Answer]) -> Vec<Facts> {
-    let zones: BTreeSet<Labels> = set_up.zones.iter().map(|zone| labels(&zone.name)).collect();
-    let mut facts: Vec<Facts> = all_mounts
-        .into_iter()
-        .zip(&set_up.zones)
-        .map(|(mounts, zone)| Facts {
-            servers: zone
-                .sources
-                .iter()
-                .flat_map(|&source| &set_up.sources[source].files)
-                .flat_map(|&file| &set_up.files[file].lines)
-                .filter_map(|line| many_servers(trim(line)))
-                .flat_map(|(_, servers)| servers)
-                .collect(),
-            own: labels(&zone.name),
-            mounts,
-            zones: zones.clone(),
-            full: set_up.options.full,
-            ..Facts::default()
-        })
-        .collect();
-    facts.iter_mut().enumerate().for_each(|(zone, facts)| add_written(set_up, zone, facts));
-    let failed = questions.iter().zip(answers).filter(|(_, answer)| answer.rcode == SERVFAIL);
-    let unserved: BTreeSet<usize> = failed.map(|(question, _)| question.zone).collect();
-    let unserved: BTreeSet<Vec<u8>> = unserved.into_iter().map(|zone| wire(&facts[zone].own)).collect();
-    facts.iter_mut().for_each(|facts| facts.unserved.clone_from(&unserved));
-    for (question, answer) in questions.iter().zip(answers) {
-        let facts = &mut facts[question.zone];
-        let name = lower(&question.name);
-        if name == facts.own && answer.rcode == 0 {
-            match question.qtype {
-                6 => facts.soa = answer.records.first().cloned(),
-                2 => (facts.ns, facts.glue) = (answer.records.clone(), answer.additional.clone()),
-                _ => {}
-            }
-        }
-        if answer.rcode == 0 {
-            facts.above.extend((1..name.len()).map(|n| name[n..].to_vec()));
-        }
-    }
-    facts
-}
-
-/// Put into a zone's facts which names its lines speak of.
-fn add_written(set_up: &SetUp, zone: usize, facts: &mut Facts) {
-    let mounts: Vec<Labels> = facts.mounts.iter().flat_map(BTreeMap::keys).cloned().collect();
-    let full = |labels: &Labels, mount: &Labels| lower(&[labels, mount, &facts.own].map(Vec::as_slice).concat());
-    let (mut excluded, mut written) = (BTreeSet::new(), BTreeSet::new());
-    for source in set_up.zones[zone].sources.iter().map(|&source| &set_up.sources[source]) {
-        for line in source.files.iter().flat_map(|&file| &set_up.files[file].lines) {
-            // In which section of a `combined` file it stands is not looked at: any mount will do.
-            for mount in &mounts {
-                if let Some(key) = name_key(line) {
-                    let name = full(&key.labels, mount);
-                    if !key.excluded {
-                        written.insert((name, key.below));
-                    } else if key.exact {
-                        excluded.insert(name);
-                    }
-                }
-                if let Some(Subject::Name(labels)) = name_on(Kind::Generic, line) {
-                    written.insert((full(&labels, mount), false));
-                }
-            }
-        }
-    }
-    written.extend(mounts.iter().map(|mount| (full(&Labels::new(), mount), false)));
-    (facts.excluded, facts.written) = (excluded, written);
 }
 
 /// A number from the environment.
@@ -324,28 +227,34 @@ fn setting(name: &str, default: u64) -> u64 {
 fn differential() {
     let seed = setting("DNSBLD_DIFF_SEED", SEED);
     let wanted = setting("DNSBLD_DIFF_COMPARISONS", COMPARISONS);
+    let first = setting("DNSBLD_DIFF_FIRST", 0);
+    let threads = setting("DNSBLD_DIFF_THREADS", THREADS);
+    let questions_each = setting("DNSBLD_DIFF_QUESTIONS", QUESTIONS) as usize;
     let started = Instant::now();
-    let (next, total) = (AtomicU64::new(0), Mutex::new(Found::default()));
+    // Not until so many are compared: which set-ups are met must not depend on whose thread is faster.
+    let last = first + wanted.div_ceil((ZONES * questions_each) as u64);
+    let (next, total) = (AtomicU64::new(first), Mutex::new(Found::default()));
     let reports: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let work = || {
         loop {
-            let enough = total.lock().unwrap().compared >= wanted || reports.lock().unwrap().len() >= FAILURES_MAX;
-            if enough {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= last || reports.lock().unwrap().len() >= FAILURES_MAX {
                 return true;
             }
-            // Seeds of a run do not overlap those of the runs beside it.
-            let own = seed << 32 | setting("FIRST", 0) + next.fetch_add(1, Ordering::Relaxed);
+            // Set-ups of a seed do not overlap those of another one.
+            let own = seed << 32 | number;
             let set_up = SetUp::new(own);
             let mut dice = Dice::new(!own);
             let questions: Vec<Question> =
-                (0..set_up.zones.len()).flat_map(|zone| set_up.questions(zone, QUESTIONS, &mut dice)).collect();
+                (0..set_up.zones.len()).flat_map(|zone| set_up.questions(zone, questions_each, &mut dice)).collect();
             let Some(found) = compare(&set_up, &questions) else { return false };
             let mut zones = BTreeSet::new();
             for difference in &found.differences {
                 let zone = difference.question.zone;
                 if reports.lock().unwrap().len() < FAILURES_MAX && zones.insert(zone) {
                     let (small, still) = minimise(&set_up, &questions, difference);
-                    let text = report(own, &small, still.as_ref().unwrap_or(difference));
+                    let text =
+                        report(&format!("seed {seed} set-up {number}"), &small, still.as_ref().unwrap_or(difference));
                     reports.lock().unwrap().push(text);
                 }
             }
@@ -356,7 +265,7 @@ fn differential() {
         }
     };
     let ran = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..THREADS).map(|_| scope.spawn(work)).collect();
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mine = work();
         others.into_iter().all(|other| other.join().unwrap()) && mine
     });

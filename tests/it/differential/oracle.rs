@@ -3,13 +3,14 @@
 //! A difference in how a *line* is read is written into the file that rbldnsd gets, see `translate`: it reads the line
 //! as ours is meant to. A difference in an *answer* rewrites what rbldnsd answered, under a condition that does not ask our
 //! own code. Either way the two must then agree: a difference without a class fails, and so does a class whose
-//! difference is not made.
+//! difference is not made. Classes are rows of the table in `differences.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use dnsbld::dataset::Kind;
 
 use super::ask::{Answer, Record};
+use super::facts::Facts;
 use super::generate::{Labels, Question};
 use super::translate::{is_ip4, is_ip6, lower};
 
@@ -20,6 +21,8 @@ pub enum Class {
     CarriageReturn,
     /// "byte order mark".
     ByteOrderMark,
+    /// "file time 0".
+    FileTime,
     /// "bad line of generic".
     GenericFatal,
     /// "nine words and two `::`".
@@ -44,8 +47,8 @@ pub enum Class {
     ManyServers,
     /// "addresses of name servers under -a".
     GlueUnderMinimal,
-    /// "one TTL for a set".
-    MixedTtl,
+    /// "sets with a text of 255 octets".
+    LongSet,
     /// "addresses from zones not served".
     GlueOfUnserved,
     /// "name servers with one address".
@@ -58,9 +61,10 @@ pub enum Class {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::CarriageReturn,
         Self::ByteOrderMark,
+        Self::FileTime,
         Self::GenericFatal,
         Self::IpSixGarbage,
         Self::PartialAddress,
@@ -73,7 +77,7 @@ impl Class {
         Self::LongText,
         Self::ManyServers,
         Self::GlueUnderMinimal,
-        Self::MixedTtl,
+        Self::LongSet,
         Self::GlueOfUnserved,
         Self::SharedGlue,
         Self::TooLarge,
@@ -85,6 +89,7 @@ impl Class {
         match self {
             Self::CarriageReturn => "CRLF",
             Self::ByteOrderMark => "byte order mark",
+            Self::FileTime => "file time 0",
             Self::GenericFatal => "bad line of generic",
             Self::IpSixGarbage => "nine words and two `::`",
             Self::PartialAddress => "partial address",
@@ -97,7 +102,7 @@ impl Class {
             Self::LongText => "TXT of 255 octets and more",
             Self::ManyServers => "many name servers",
             Self::GlueUnderMinimal => "addresses of name servers under -a",
-            Self::MixedTtl => "one TTL for a set",
+            Self::LongSet => "sets with a text of 255 octets",
             Self::GlueOfUnserved => "addresses from zones not served",
             Self::SharedGlue => "name servers with one address",
             Self::TooLarge => "truncation",
@@ -108,47 +113,6 @@ impl Class {
 
 /// How often each class was met.
 pub type Hits = BTreeMap<Class, u64>;
-
-/// Types by mount of one dataset.
-pub type Mounts = BTreeMap<Labels, Vec<Kind>>;
-
-/// What an oracle must know of a zone.
-#[derive(Default)]
-pub struct Facts {
-    /// Its own labels.
-    pub own: Labels,
-    /// Types by mount of each dataset: what lies where below the zone.
-    pub mounts: Vec<Mounts>,
-    /// What rbldnsd answers for the apex' SOA.
-    pub soa: Option<Record>,
-    /// What it answers for its NS.
-    pub ns: BTreeSet<Record>,
-    /// The addresses that come with them.
-    pub glue: BTreeSet<(Vec<u8>, Record)>,
-    /// Names in wire form of zones that are SERVFAIL.
-    pub unserved: BTreeSet<Vec<u8>>,
-    /// Names of all zones.
-    pub zones: BTreeSet<Labels>,
-    /// Names with a name below them that rbldnsd knows.
-    pub above: BTreeSet<Labels>,
-    /// Names that lines of a `dnset` exclude.
-    pub excluded: BTreeSet<Labels>,
-    /// Names that other lines list or mount: with `true` what is below them, too.
-    pub written: BTreeSet<(Labels, bool)>,
-    /// Whether positive answers carry NS in authority.
-    pub full: bool,
-    /// Name servers in wire form of lines that rbldnsd got cut down.
-    pub servers: BTreeSet<Vec<u8>>,
-}
-
-impl Facts {
-    /// Whether a line says something of names below one: otherwise only a wildcard above it lists them.
-    fn is_written_above(&self, name: &Labels) -> bool {
-        let is_below =
-            |(other, wild): &(Labels, bool)| other.len() + usize::from(*wild) > name.len() && other.ends_with(name);
-        self.written.iter().any(is_below)
-    }
-}
 
 /// Largest TTL (RFC 2181 section 8).
 const TTL_MAX: u32 = i32::MAX as u32;
@@ -184,6 +148,9 @@ pub fn expected(question: &Question, theirs: &Theirs<'_>, facts: &Facts) -> (Ans
     {
         answer = ordinary.clone();
         classes.push(Class::HighType);
+    }
+    if !name.ends_with(&facts.own) {
+        return (answer, classes);
     }
     if let Some(only6) = theirs.only6 {
         let before = answer.clone();
@@ -222,13 +189,15 @@ pub fn expected(question: &Question, theirs: &Theirs<'_>, facts: &Facts) -> (Ans
         let even = under_least_ttl(answer.records.iter());
         if even != answer.records {
             answer.records = even;
-            classes.push(Class::MixedTtl);
+            classes.push(Class::LongSet);
         }
     }
     let mut clamped = false;
     for records in [&mut answer.records, &mut answer.authority] {
         *records = std::mem::take(records).into_iter().map(|record| clamp(record, &mut clamped)).collect();
     }
+    let glue = std::mem::take(&mut answer.additional);
+    answer.additional = glue.into_iter().map(|(owner, record)| (owner, clamp(record, &mut clamped))).collect();
     if clamped {
         classes.push(Class::TimeOver31Bits);
     }

@@ -8,13 +8,21 @@ use super::generate::{FileText, Labels};
 use super::names::labels_of;
 use super::oracle::{Class, Hits};
 
-/// The content of a file as rbldnsd must get it to read what ours reads.
-pub fn for_rbldnsd(kind: Kind, file: &FileText, hits: &mut Hits) -> Vec<u8> {
+/// Octets of a line that both servers read.
+const LINE_LEN: usize = 64 * 1024;
+
+/// A file as rbldnsd must get it to read what ours reads, and its content.
+///
+/// `kind_here` is the type of the section that the file before it ended in, and becomes that of this one's end: special
+/// lines in its head go on with it.
+pub fn for_rbldnsd(kind: Kind, kind_here: &mut Kind, file: &FileText, hits: &mut Hits) -> (FileText, Vec<u8>) {
     let mut hit = |class| *hits.entry(class).or_default() += 1;
+    if file.mtime == 0 {
+        hit(Class::FileTime);
+    }
     if file.bom {
         hit(Class::ByteOrderMark);
     }
-    let mut kind_here = kind;
     let mut out = Vec::new();
     for (n, line) in file.lines.iter().enumerate() {
         let mut line = line.as_slice();
@@ -23,16 +31,18 @@ pub fn for_rbldnsd(kind: Kind, file: &FileText, hits: &mut Hits) -> Vec<u8> {
             hit(Class::CarriageReturn);
             line = head;
         }
-        let text = trim(line.split(|&octet| octet == 0).next().unwrap_or_default());
+        // What is behind that nobody reads.
+        let head = &line[..line.len().min(LINE_LEN)];
+        let text = trim(head.split(|&octet| octet == 0).next().unwrap_or_default());
         if let Some(section) = section(text).filter(|_| kind == Kind::Combined) {
-            kind_here = section.0.unwrap_or(kind_here);
+            *kind_here = section.0.unwrap_or(*kind_here);
         }
         let special = matches!(text, [b'$', ..] | [b'#' | b';', ..] | [b':', b'$', ..]);
         let servers = many_servers(text);
         if let Some((cut, _)) = &servers {
             line = cut;
         }
-        let dropped = match kind_here {
+        let dropped = match *kind_here {
             Kind::Generic if !special && is_fatal(text) => Some(Class::GenericFatal),
             Kind::Ip6Trie | Kind::Ip6Tset if !special && is_ip6_garbage(text) => Some(Class::IpSixGarbage),
             _ => None,
@@ -45,7 +55,7 @@ pub fn for_rbldnsd(kind: Kind, file: &FileText, hits: &mut Hits) -> Vec<u8> {
             out.push(b'\n');
         }
     }
-    out
+    (FileText { mtime: file.mtime.max(1), ..file.clone() }, out)
 }
 
 /// A `$NS` line cut down to what rbldnsd can use, if it says more; and all of its names in wire form.

@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::ask::{Answer, Record};
-use super::oracle::{Class, Facts, NOERROR, NXDOMAIN, TXT};
+use super::facts::{Facts, NS};
+use super::oracle::{Class, NOERROR, NXDOMAIN, TXT};
 
 /// Octets of an EDNS record, which rbldnsd adds to large answers only.
 const OPT_LEN: usize = 11;
-/// Type NS.
-const NS: u16 = 2;
 /// The most that rbldnsd sends over UDP, octets.
 const THEIR_LIMIT: usize = 2_048;
 /// The most that ours sends.
@@ -33,7 +32,7 @@ pub fn judge(
     // What rbldnsd left something out of is known by its flag; but name servers go without one.
     let was_cut = answers && (!expected.aa || expected.octets + OPT_LEN > limit.min(OUR_LIMIT));
     if was_cut || ours.tc {
-        return judge_cut(expected, ours, &whole(), limit);
+        return judge_cut(expected, ours, &whole(), limit, facts);
     }
     if (expected.rcode, expected.aa) != (ours.rcode, ours.aa) {
         return Err("another code or AA".into());
@@ -53,22 +52,45 @@ pub fn judge(
     same_records(expected, ours, &mut classes)?;
     if expected.authority != ours.authority {
         // They are a courtesy: where there is no room for all of them there are none, and that is no truncation.
-        let uncompressed: usize = expected.authority.iter().map(|(_, _, data)| data.len()).sum();
-        let courtesy = expected.authority.iter().all(|(rtype, ..)| *rtype == NS) && ours.authority.is_empty();
-        if !courtesy || expected.octets + OPT_LEN + uncompressed <= limit.min(OUR_LIMIT) {
+        let courtesy = |answer: &Answer| answer.authority.iter().all(|(rtype, ..)| *rtype == NS);
+        let uncompressed: usize = expected.authority.iter().map(record_octets).sum();
+        if courtesy(expected) && ours.authority.is_empty() && ours.octets + uncompressed > limit.min(OUR_LIMIT) {
+            classes.push(Class::TooLarge);
+        } else if courtesy(ours) && expected.authority.is_empty() && expected.repeated {
+            // The record that it sends twice took their room.
+            classes.push(Class::LongSet);
+        } else {
             return Err("another authority section".into());
         }
-        classes.push(Class::TooLarge);
         return Ok(classes);
     }
     if expected.additional != ours.additional {
-        classes.push(glue(expected, ours, facts)?);
+        let mut missing = expected.additional.difference(&ours.additional);
+        let no_room = |(owner, record): &(Vec<u8>, Record)| {
+            ours.octets + owner.len() + record_octets(record) > limit.min(OUR_LIMIT)
+        };
+        if ours.additional.is_subset(&expected.additional) && missing.all(no_room) {
+            classes.push(Class::TooLarge);
+        } else {
+            classes.extend(glue(expected, ours, facts)?);
+        }
     }
     Ok(classes)
 }
 
+/// Octets of a record owned by the zone whose data is not compressed.
+fn record_octets((_, _, data): &Record) -> usize {
+    12 + data.len()
+}
+
 /// The same where one of the answers is too large for its message: what is there must be right, and TCP has it all.
-fn judge_cut(expected: &Answer, ours: &Answer, whole: &Answer, limit: usize) -> Result<Vec<Class>, String> {
+fn judge_cut(
+    expected: &Answer,
+    ours: &Answer,
+    whole: &Answer,
+    limit: usize,
+    facts: &Facts,
+) -> Result<Vec<Class>, String> {
     let mut classes = Vec::new();
     if (whole.rcode, whole.aa, whole.tc) != (expected.rcode, true, false) {
         return Err("another code over TCP".into());
@@ -82,20 +104,22 @@ fn judge_cut(expected: &Answer, ours: &Answer, whole: &Answer, limit: usize) -> 
     if ours.tc && whole.octets <= limit.min(OUR_LIMIT) {
         return Err(format!("cut without need: {} octets", whole.octets));
     }
-    for record in expected.data() {
-        if !whole.data().contains(&record) && !whole.data().iter().any(|other| is_cut_of(record, *other)) {
+    if expected.aa && expected.ttls() != whole.ttls() {
+        return Err("other TTLs over TCP".into());
+    }
+    let (left, right) = (without_servers(expected, facts), without_servers(whole, facts));
+    if left != *expected || right != *whole {
+        classes.push(Class::ManyServers);
+    }
+    for record in left.data() {
+        if !right.data().contains(&record) && !right.data().iter().any(|other| is_cut_of(record, *other)) {
             return Err(format!("a record of type {} is missing over TCP", record.0));
         }
     }
-    if expected.aa {
-        // rbldnsd has room for it all.
-        for record in whole.data() {
-            if !expected.data().contains(&record) && !expected.data().iter().any(|other| is_cut_of(*other, record)) {
-                return Err(format!("a record of type {} too many over TCP", record.0));
-            }
-        }
-        if expected.ttls() != whole.ttls() {
-            return Err("other TTLs over TCP".into());
+    // rbldnsd has room for it all, unless it says by its flag that it has not.
+    for record in right.data().into_iter().filter(|_| expected.aa) {
+        if !left.data().contains(&record) && !left.data().iter().any(|other| is_cut_of(*other, record)) {
+            return Err(format!("a record of type {} too many over TCP", record.0));
         }
     }
     if ours.tc && whole.octets <= limit {
@@ -119,11 +143,9 @@ fn without_servers(answer: &Answer, facts: &Facts) -> Answer {
 
 /// Whether a text is another one cut off.
 fn is_cut_of((rtype, cut): (u16, &[u8]), (other_type, text): (u16, &[u8])) -> bool {
-    /// rbldnsd cuts at 255 octets of input, of which templates may take some back.
+    /// rbldnsd cuts at 255 octets of input, of which templates may take some back, and at 254 of output.
     const CUT_FROM: usize = 200;
-    /// What rbldnsd sends at most of a text that it has cut, and one less is what it sends of others.
-    const CUT_AT: usize = 254;
-    (rtype, other_type) == (TXT, TXT) && cut.len() >= CUT_FROM && text.len() > CUT_AT && text.starts_with(cut)
+    (rtype, other_type) == (TXT, TXT) && cut.len() >= CUT_FROM && text.len() > cut.len() && text.starts_with(cut)
 }
 
 /// Whether both answers have the same records, texts of ours longer perhaps.
@@ -148,25 +170,37 @@ fn same_records(expected: &Answer, ours: &Answer, classes: &mut Vec<Class>) -> R
     Ok(())
 }
 
-/// The class by which two additional sections differ.
-fn glue(expected: &Answer, ours: &Answer, facts: &Facts) -> Result<Class, String> {
-    let of_unserved = |(owner, _): &&(Vec<u8>, Record)| facts.unserved.iter().any(|zone| owner.ends_with(zone));
-    if ours.additional.is_subset(&expected.additional)
-        && expected.additional.difference(&ours.additional).all(|glue| of_unserved(&glue))
-    {
-        return Ok(Class::GlueOfUnserved);
-    }
-    let shared = |(_, (rtype, _, data)): &(Vec<u8>, Record)| {
-        expected.additional.iter().any(|(_, (other, _, same))| (other, same) == (rtype, data))
-    };
-    if ours.additional.is_superset(&expected.additional) && ours.additional.iter().all(shared) {
-        return Ok(Class::SharedGlue);
-    }
+/// The classes by which two additional sections differ.
+fn glue(expected: &Answer, ours: &Answer, facts: &Facts) -> Result<Vec<Class>, String> {
+    let different = || Err("another additional section".into());
     let servers: BTreeSet<_> =
         ours.records.iter().filter(|(rtype, ..)| *rtype == NS).map(|(_, _, name)| name).collect();
-    if !facts.full && expected.additional.is_empty() && ours.additional.iter().all(|(owner, _)| servers.contains(owner))
-    {
-        return Ok(Class::GlueUnderMinimal);
+    if !facts.full && expected.additional.is_empty() {
+        let owned = ours.additional.iter().all(|(owner, _)| servers.contains(owner));
+        return if owned { Ok(vec![Class::GlueUnderMinimal]) } else { different() };
     }
-    Err("another additional section".into())
+    let mut classes = Vec::new();
+    let of_unserved = |(owner, _): &&(Vec<u8>, Record)| facts.unserved.iter().any(|zone| owner.ends_with(zone));
+    let (unserved, served): (Vec<_>, Vec<_>) = expected.additional.iter().partition(of_unserved);
+    let data = |(owner, (rtype, _, data)): &(Vec<u8>, Record)| (owner.clone(), *rtype, data.clone());
+    let wanted: BTreeSet<_> = served.into_iter().map(data).collect();
+    let seen: BTreeSet<_> = ours.additional.iter().map(data).collect();
+    if !unserved.is_empty() {
+        classes.push(Class::GlueOfUnserved);
+    }
+    let shared = |(_, rtype, data): &(Vec<u8>, u16, Vec<u8>)| {
+        expected.additional.iter().any(|(_, (other, _, same))| (other, same) == (rtype, data))
+    };
+    if !wanted.is_subset(&seen) || !seen.difference(&wanted).all(shared) {
+        return different();
+    }
+    if seen != wanted {
+        classes.push(Class::SharedGlue);
+    }
+    // All have the least of their TTLs, in both; those of zones that are not served count in rbldnsd.
+    let ttls = |answer: &Answer| answer.additional.iter().map(|(_, (_, ttl, _))| *ttl).collect::<BTreeSet<_>>();
+    if ttls(ours).len() > 1 || unserved.is_empty() && ttls(ours) != ttls(expected) {
+        return Err("another TTL in the additional section".into());
+    }
+    Ok(classes)
 }
