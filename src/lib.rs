@@ -45,6 +45,7 @@ pub mod config;
 pub mod dataset;
 pub mod diag;
 pub mod export;
+pub mod feed;
 pub mod http;
 pub mod load;
 pub mod query;
