@@ -179,7 +179,11 @@ impl<'a> Readings<'a> {
 }
 
 /// Well-formed addresses at the end of `text` in brackets after `name`, with what stands before the name: all ways to see one.
-fn addresses<'a>(text: &'a [u8], name: &'static [u8], many: &mut bool) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+fn addresses<'a>(
+    text: &'a [u8],
+    name: &'static [u8],
+    many: &mut bool,
+) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
     let inner = text.strip_suffix(b">").unwrap_or_default();
     let mut places = memchr::memrchr_iter(b'<', inner);
     let places: [Option<usize>; PLACES_MAX] = std::array::from_fn(|_| places.next());
