@@ -351,6 +351,11 @@ fn identical_lines_of_a_second_are_told_apart() {
     let found = sessions(visit.repeat(3).as_bytes());
     assert_eq!(found.len(), 3);
     assert!(found[0].id != found[1].id && found[1].id != found[2].id && found[0].id != found[2].id);
+    // A line that comes late, in a second that has passed already.
+    let late = "Nov 21 19:00:02 mx postfix/smtpd[2]: connect from h[192.0.2.2]\n";
+    let found_late = sessions((visit.to_owned() + late + visit).as_bytes());
+    assert_eq!(found_late.len(), 3);
+    assert_ne!(found_late[0].id, found_late[2].id);
     let other_input = AssemblerOptions { input: "other".into(), ..options(Format::Postfix) };
     let (mut other, mut out) = (Assembler::new(other_input), Vec::new());
     feed(&mut other, visit.as_bytes(), &mut out);
