@@ -202,7 +202,7 @@ impl FileReader {
             }
             Some(_) => {
                 self.quiet_since = None;
-                Ok(if lines.is_empty() { Step::Still } else { Step::Lines })
+                Ok(if lines.is_empty() { Step::Again } else { Step::Lines })
             }
             None => self.leave(End::Truncated, lines),
         }
@@ -218,6 +218,11 @@ impl FileReader {
         let kept = self.known.split_off(&generation);
         self.changed |= !self.known.is_empty();
         self.known = kept;
+    }
+
+    /// The name by which a file was read; empty where it is forgotten.
+    pub fn file_name(&self, generation: u64) -> String {
+        self.known.get(&generation).map_or_else(String::new, |file| file.path.clone())
     }
 
     /// Octets of the open file that are not read yet.
@@ -278,7 +283,7 @@ impl FileReader {
         let (generation, path) = (open.generation, open.path.display().to_string());
         tracing::info!("{path}: going on at octet {}", open.splitter.taken());
         self.enter(open);
-        if generation == low.generation { Step::Still } else { Step::Rotated(generation) }
+        if generation == low.generation { Step::Again } else { Step::Rotated(generation) }
     }
 
     /// Go on in this file.
@@ -352,7 +357,7 @@ impl FileReader {
             End::Replaced(candidate) => {
                 take_over(open, &candidate)?;
                 self.remember();
-                return Ok(Step::Still);
+                return Ok(Step::Again);
             }
             End::Truncated => {
                 let all = candidates::list(&self.options.path);
@@ -362,7 +367,7 @@ impl FileReader {
                     && take_over(open, &copy).is_ok()
                 {
                     tracing::info!("{}: truncated; its copy is read to the end", self.options.path.display());
-                    return Ok(Step::Still);
+                    return Ok(Step::Again);
                 }
                 tracing::info!("{}: truncated; reading begins anew", self.options.path.display());
                 match Candidate::at(&self.options.path) {

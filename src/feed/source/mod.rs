@@ -49,6 +49,8 @@ pub enum Step {
     Lines,
     /// The lines that follow are of another file, with this number.
     Rotated(u64),
+    /// Something was done, but there is no whole line yet; ask again.
+    Again,
     /// Nothing now.
     Still,
 }
