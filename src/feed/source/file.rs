@@ -159,8 +159,7 @@ pub struct FileReader {
 impl FileReader {
     /// Follow a file from where a former run stopped.
     pub fn new(options: FileOptions, saved: Saved) -> Self {
-        let known: BTreeMap<u64, SavedFile> =
-            saved.files.iter().map(|file| (file.generation, file.clone())).collect();
+        let known: BTreeMap<u64, SavedFile> = saved.files.iter().map(|file| (file.generation, file.clone())).collect();
         let newest = known.keys().copied().fold(saved.read.generation.max(saved.low_water.generation), u64::max);
         Self {
             options,
@@ -244,8 +243,7 @@ impl FileReader {
             let number = (file.identity.device, file.identity.inode);
             matching.sort_by_key(|candidate| (candidate.number != number, candidate.packed));
             let low = saved.low_water;
-            let (offset, lines) =
-                if file.generation == low.generation { (low.offset, low.number) } else { (0, 0) };
+            let (offset, lines) = if file.generation == low.generation { (low.offset, low.number) } else { (0, 0) };
             let opened = matching.iter().find_map(|candidate| Open::at(candidate, file.generation, offset, lines).ok());
             if let Some(open) = opened {
                 return Ok(self.enter_first(open, low));
@@ -259,7 +257,8 @@ impl FileReader {
             self.known.clear();
             self.newest += 1;
             // What was written since then comes first, if rotation has left it.
-            if let Some(first) = all.iter().find(|candidate| candidate.octets > 0 && candidate.changed_ms >= saved.time_ms)
+            if let Some(first) =
+                all.iter().find(|candidate| candidate.octets > 0 && candidate.changed_ms >= saved.time_ms)
             {
                 let open = Open::at(first, self.newest, 0, 0)?;
                 return Ok(self.enter_first(open, saved.low_water));
@@ -335,9 +334,8 @@ impl FileReader {
         let unpacked_too = |candidate: &Candidate| {
             candidate.packed && all.iter().any(|other| other.path == candidate.path.with_extension(""))
         };
-        let fit = |candidate: &&Candidate| {
-            candidate.octets > 0 && !unpacked_too(candidate) && !open.same_head(candidate)
-        };
+        let fit =
+            |candidate: &&Candidate| candidate.octets > 0 && !unpacked_too(candidate) && !open.same_head(candidate);
         let come_before = after.iter().filter(fit).find(|candidate| self.known_generation(candidate).is_some());
         come_before.or_else(|| after.iter().find(fit)).map_or(End::Wait, |next| End::Next(next.clone()))
     }

@@ -30,7 +30,12 @@ pub struct FilterOptions {
 }
 
 /// Run until the input ends. Errors: the input can not be read, or the registration not be written.
-pub fn run(options: &FilterOptions, input: impl BufRead, mut output: impl Write, complain: &mut dyn Write) -> io::Result<()> {
+pub fn run(
+    options: &FilterOptions,
+    input: impl BufRead,
+    mut output: impl Write,
+    complain: &mut dyn Write,
+) -> io::Result<()> {
     let mut sink = Sink::new(options, complain);
     let mut input = input;
     let mut part: Vec<u8> = Vec::new();
@@ -88,7 +93,8 @@ struct Sink<'a> {
 impl<'a> Sink<'a> {
     /// A sink that has written nothing.
     fn new(options: &'a FilterOptions, complain: &'a mut dyn Write) -> Self {
-        let mut sink = Self { options, complain, writer: None, looked: (Duration::ZERO, false), complained: None, dropped: 0 };
+        let mut sink =
+            Self { options, complain, writer: None, looked: (Duration::ZERO, false), complained: None, dropped: 0 };
         // Tried at once, so that what is wrong is told when smtpd starts.
         if let Err(error) = sink.open() {
             sink.tell(&error.to_string());

@@ -391,7 +391,11 @@ impl Frames {
 /// Digits and the number that they say, where a message with an octet count begins: `123 <`.
 fn counted(rest: &[u8]) -> Option<(usize, usize)> {
     let digits = rest.iter().take(8).take_while(|octet| octet.is_ascii_digit()).count();
-    if !(1..8).contains(&digits) || rest[0] == b'0' || rest.get(digits) != Some(&b' ') || rest.get(digits + 1) != Some(&b'<') {
+    if !(1..8).contains(&digits)
+        || rest[0] == b'0'
+        || rest.get(digits) != Some(&b' ')
+        || rest.get(digits + 1) != Some(&b'<')
+    {
         return None;
     }
     // At most seven digits, so both can not fail.
@@ -475,7 +479,10 @@ mod tests {
             (format!("{m}\0{m}"), vec![m, m]),
             (format!("{m}{m}"), vec![m, m]),
             // What a client wrote is no message where line feeds end them.
-            (format!("{m}<22>Nov 21 19:46:05 mx a: c\n{m}\n"), vec!["<22>Nov 21 19:46:05 mx a: b<22>Nov 21 19:46:05 mx a: c", m]),
+            (
+                format!("{m}<22>Nov 21 19:46:05 mx a: c\n{m}\n"),
+                vec!["<22>Nov 21 19:46:05 mx a: b<22>Nov 21 19:46:05 mx a: c", m],
+            ),
             (format!("{} {m}{} {m}", m.len(), m.len()), vec![m, m]),
             (format!("{} {m}{m}\n", m.len()), vec![m, m]),
             (format!("{m} <22>no stamp\n{m}"), vec!["<22>Nov 21 19:46:05 mx a: b <22>no stamp", m]),

@@ -70,15 +70,21 @@ impl Store {
         if !directory.exists() {
             // What is in it tells who wrote to whom.
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
-            made.map_err(|e| fail(directory, format!("the state directory can not be made: {e}; make it, or set `state-dir`")))?;
+            made.map_err(|e| {
+                fail(directory, format!("the state directory can not be made: {e}; make it, or set `state-dir`"))
+            })?;
         }
         let lock_path = directory.join(LOCK_FILE);
         let lock = File::options().write(true).create(true).truncate(false).open(&lock_path);
-        let lock = lock.map_err(|e| fail(&lock_path, format!("{e}; the feeder must be able to write its `state-dir`")))?;
+        let lock =
+            lock.map_err(|e| fail(&lock_path, format!("{e}; the feeder must be able to write its `state-dir`")))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(fail(&lock_path, "another feeder runs with this `state-dir`; stop it, or set another".to_owned()));
+                return Err(fail(
+                    &lock_path,
+                    "another feeder runs with this `state-dir`; stop it, or set another".to_owned(),
+                ));
             }
             Err(TryLockError::Error(e)) => return Err(fail(&lock_path, format!("it can not be locked: {e}"))),
         }
@@ -104,7 +110,11 @@ impl Store {
         let sql = "SELECT input, low_generation, low_offset, low_number, read_generation, read_offset, read_number, \
                    time_ms, cursor, read_cursor FROM inputs WHERE name = ?1";
         let position = |row: &rusqlite::Row<'_>, at: usize| -> rusqlite::Result<Position> {
-            Ok(Position { generation: unsigned(row.get(at)?), offset: unsigned(row.get(at + 1)?), number: unsigned(row.get(at + 2)?) })
+            Ok(Position {
+                generation: unsigned(row.get(at)?),
+                offset: unsigned(row.get(at + 1)?),
+                number: unsigned(row.get(at + 2)?),
+            })
         };
         let (input, mut saved) = self.connection.query_row(sql, [name], |row| {
             let saved = Saved {
@@ -185,7 +195,9 @@ fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
             format!("another program holds a lock on the store ({error}); end it")
         }
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            format!("the store can not be written ({error}); its directory and files must belong to the user that dnsbld runs as")
+            format!(
+                "the store can not be written ({error}); its directory and files must belong to the user that dnsbld runs as"
+            )
         }
         _ => format!("the store can not be used: {error}"),
     };
@@ -212,7 +224,10 @@ fn expire(connection: &Connection, now_ms: i64, rows_max: u32) -> rusqlite::Resu
              AND EXISTS (SELECT 1 FROM lines WHERE lines.event = events.event) LIMIT ?2)",
             before(LINES_DAYS),
         ),
-        ("DELETE FROM events WHERE event IN (SELECT event FROM events WHERE time_ms < ?1 LIMIT ?2)", before(EVENTS_DAYS)),
+        (
+            "DELETE FROM events WHERE event IN (SELECT event FROM events WHERE time_ms < ?1 LIMIT ?2)",
+            before(EVENTS_DAYS),
+        ),
         (
             "DELETE FROM deliveries WHERE rowid IN (SELECT rowid FROM deliveries WHERE time_ms < ?1 LIMIT ?2)",
             before(DELIVERIES_DAYS),
@@ -230,7 +245,8 @@ fn expire(connection: &Connection, now_ms: i64, rows_max: u32) -> rusqlite::Resu
 
 /// Does an event with this id exist? For tests and tools.
 pub fn has_event(connection: &Connection, id: u128) -> rusqlite::Result<bool> {
-    let found = connection.query_row("SELECT 1 FROM events WHERE id = ?1", [id.to_be_bytes()], |_| Ok(())).optional()?;
+    let found =
+        connection.query_row("SELECT 1 FROM events WHERE id = ?1", [id.to_be_bytes()], |_| Ok(())).optional()?;
     Ok(found.is_some())
 }
 

@@ -87,7 +87,8 @@ impl Writer {
         let (sender, receiver) = sync_channel(QUEUE_BATCHES_MAX);
         let counts = Arc::<StoreCounts>::default();
         let shared = Arc::clone(&counts);
-        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || run(store, &receiver, &shared))?;
+        let thread =
+            std::thread::Builder::new().name("store".to_owned()).spawn(move || run(store, &receiver, &shared))?;
         Ok(Self { sender, thread, counts })
     }
 
@@ -137,7 +138,10 @@ fn run(mut store: Store, batches: &Receiver<Batch>, counts: &StoreCounts) {
                     counts.failures.fetch_add(1, Relaxed);
                     tries += 1;
                     if !std::mem::replace(&mut told, true) {
-                        tracing::error!("{}; tried again each second, and inputs wait meanwhile", explain(&store.path, &error));
+                        tracing::error!(
+                            "{}; tried again each second, and inputs wait meanwhile",
+                            explain(&store.path, &error)
+                        );
                     }
                     // On the way out nobody will repair it; what is not committed is read again at the next start.
                     if tries > 3 && matches!(batches.try_recv(), Err(std::sync::mpsc::TryRecvError::Disconnected)) {
@@ -266,7 +270,9 @@ fn put_event(transaction: &Transaction<'_>, input: i64, event: &Event) -> rusqli
         }
     }
     for (nth, line) in event.lines.iter().enumerate() {
-        transaction.prepare_cached("INSERT INTO lines VALUES (?1, ?2, ?3)")?.execute(params![number, nth as i64, line])?;
+        transaction
+            .prepare_cached("INSERT INTO lines VALUES (?1, ?2, ?3)")?
+            .execute(params![number, nth as i64, line])?;
     }
     Ok(true)
 }
