@@ -78,9 +78,8 @@ async fn try_take(logs: &Logs, uri: &Uri, headers: &HeaderMap, body: Body) -> Re
     // Nobody closes the semaphore.
     let _place = logs.places.acquire().await.map_err(|_| SpoolError::Stopped)?;
     let body = to_bytes(body, source.body_octets_max).await.map_err(|error| {
-        let length = header(axum::http::header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
-        // The body says too little of why: one that was longer than its limit, or a client that hung up.
-        if length.is_none_or(|length| length > source.body_octets_max) && !error.to_string().contains("closed") {
+        // A client that hung up is told the same way, but not in the same words.
+        if error.to_string().contains("limit") {
             IntakeError::TooLarge(source.body_octets_max)
         } else {
             IntakeError::Malformed(format!("the body did not come whole: {error}"))

@@ -422,3 +422,7 @@ pub fn watch(path: &Path, wake: Wake) -> Option<RecommendedWatcher> {
     watcher.watch(&directory, RecursiveMode::NonRecursive).ok()?;
     Some(watcher)
 }
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;
