@@ -13,15 +13,23 @@
 //! | [`show`] | prints sessions, and explains a line |
 //! | [`kind`] | what kinds of behaviour a session shows, what a reply means |
 //! | [`session`] | what one client did in one connection, and what kinds of behaviour that is |
+//! | [`source`] | where lines come from: files, spools, a journal |
+//! | [`spool`] | what can not be read again, safe on disk |
+//! | [`run`] | a thread for each source: from its lines to the store, exactly once |
+//! | [`store`] | events, counts, deliveries, and how far each source was read |
 
 pub mod assemble;
 pub mod envelope;
 pub mod kind;
 pub mod line;
 pub mod record;
+pub mod run;
 pub mod service;
 pub mod session;
 pub mod show;
+pub mod source;
+pub mod spool;
+pub mod store;
 pub mod time;
 
 pub use assemble::{Assembler, AssemblerCounts, AssemblerLimits, AssemblerOptions, Mark};

@@ -3,8 +3,9 @@
 //! `server` starts and asks it, `message` spells queries and replies, `differences` is
 //! the table of what may differ from rbldnsd, `judge` and `differential` hold answers against it.
 //! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by other servers (`export`), by rbldnsd (`access`,
-//! `conformance`, `differential`, `documented`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`, `metrics`), and by
-//! what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how to run them.
+//! `conformance`, `differential`, `documented`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`,
+//! `metrics`), by mail servers and shippers (`feed`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how
+//! to run them.
 
 mod access;
 mod architecture;
@@ -16,6 +17,7 @@ mod documented;
 mod duties;
 mod edns;
 mod export;
+mod feed;
 mod garbage;
 mod judge;
 mod lists;
