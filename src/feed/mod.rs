@@ -7,10 +7,23 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`line`] | a line and its place in its source |
+//! | [`time`], [`envelope`] | a line's head: stamp, host, program; what is left is a message |
+//! | [`service`] | what each mail server's messages say, as [`record`]s |
+//! | [`assemble`] | joins records into sessions and deliveries, bounded and in the log's own time |
+//! | [`kind`] | what kinds of behaviour a session shows, what a reply means |
 //! | [`session`] | what one client did in one connection, and what kinds of behaviour that is |
 
+pub mod assemble;
+pub mod envelope;
+pub mod kind;
 pub mod line;
+pub mod record;
+pub mod service;
 pub mod session;
+pub mod time;
 
+pub use assemble::{Assembler, AssemblerCounts, AssemblerLimits, AssemblerOptions, Mark};
+pub use kind::ProbeSenders;
 pub use line::{LogLine, Place};
+pub use service::Format;
 pub use session::{Kind, Kinds, Observation, Session};

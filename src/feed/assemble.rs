@@ -1,0 +1,151 @@
+//! Joins a source's lines into sessions.
+
+use super::kind::ProbeSenders;
+use super::line::{LogLine, Place};
+use super::service::Format;
+use super::session::{Kind, Observation};
+
+/// Settings of one input, as its parser needs them.
+#[derive(Debug, Clone)]
+pub struct AssemblerOptions {
+    /// The input's id, part of each event's id: the same lines through another path give the same events.
+    pub input: Box<str>,
+    /// Whose lines they are.
+    pub format: Format,
+    /// The zone of stamps that have none.
+    pub time_zone: jiff::tz::TimeZone,
+    /// The year of the first stamp without one, for a replay; else the year that brings each stamp closest to its arrival.
+    pub year: Option<i16>,
+    /// Senders that verifiers use.
+    pub probe_senders: ProbeSenders,
+    /// What bounds memory and patience.
+    pub limits: AssemblerLimits,
+}
+
+/// What bounds an assembler's memory and patience.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AssemblerLimits {
+    /// Open sessions; beyond them the oldest is ended as incomplete.
+    pub sessions_max: usize,
+    /// Queue ids remembered; beyond them the oldest is forgotten.
+    pub queue_ids_max: usize,
+    /// Transactions and recipients kept of one session; beyond them it is incomplete.
+    pub recipients_max: usize,
+    /// A session without a line for so long is over, in milliseconds.
+    pub idle_ms: i64,
+    /// So long a closed session waits for lines about its queue ids, in milliseconds.
+    pub wait_ms: i64,
+    /// So long a queue id is remembered, in milliseconds.
+    pub queue_id_ms: i64,
+}
+
+impl Default for AssemblerLimits {
+    fn default() -> Self {
+        Self {
+            sessions_max: 100_000,
+            queue_ids_max: 100_000,
+            recipients_max: 1000,
+            idle_ms: 15 * 60 * 1000,
+            wait_ms: 5000,
+            queue_id_ms: 60 * 60 * 1000,
+        }
+    }
+}
+
+/// A place in a source that is rotated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Mark {
+    /// The file: counts up with each [`Assembler::rotated`], from 0.
+    pub generation: u64,
+    /// The line.
+    pub place: Place,
+}
+
+/// What an assembler has counted since it began.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AssemblerCounts {
+    /// Lines read.
+    pub lines: u64,
+    /// Lines that gave a record.
+    pub parsed: u64,
+    /// Lines that are known and of no interest.
+    pub ignored: u64,
+    /// Lines that no parser knew, by format in the order of [`Format::ALL`]; those without a known head under the last, `auto`.
+    pub unknown: [u64; Format::ALL.len()],
+    /// Sessions that ended, by kind in the order of [`Kind::ALL`]; one that is two things counts under both.
+    pub kinds: [u64; Kind::ALL.len()],
+    /// Sessions that ended.
+    pub sessions: u64,
+    /// Deliveries given out.
+    pub deliveries: u64,
+    /// Sessions open now.
+    pub open: u64,
+    /// The most sessions that were open at one time.
+    pub open_max: u64,
+    /// Sessions ended because too many were open.
+    pub evicted: u64,
+    /// Sessions ended because nothing came for too long.
+    pub idle: u64,
+    /// Lines whose stamp lay too far in the future and was replaced by the time of arrival.
+    pub clock_future: u64,
+    /// Lines whose stamp lay before that of an earlier line and was replaced by it.
+    pub clock_backward: u64,
+    /// Lines dropped because they belong to a session that began before reading did, or to none.
+    pub dropped_stray: u64,
+    /// Sessions dropped because no line showed the client.
+    pub dropped_no_client: u64,
+    /// Queue ids forgotten because too many were remembered.
+    pub dropped_queue_ids: u64,
+    /// Transactions or recipients beyond what is kept of one session.
+    pub dropped_recipients: u64,
+}
+
+/// Joins a source's lines into sessions.
+#[derive(Debug)]
+pub struct Assembler {
+    /// Settings.
+    options: AssemblerOptions,
+    /// What was counted.
+    counts: AssemblerCounts,
+    /// The place of the line read last.
+    mark: Mark,
+}
+
+impl Assembler {
+    /// An assembler that has read nothing.
+    pub fn new(options: AssemblerOptions) -> Self {
+        Self { options, counts: AssemblerCounts::default(), mark: Mark::default() }
+    }
+
+    /// Takes the next line; what it ends goes to `out`, oldest first. The log's clock alone decides what is idle.
+    pub fn line(&mut self, line: &LogLine<'_>, out: &mut Vec<Observation>) {
+        let _ = (&self.options, out);
+        self.counts.lines += 1;
+        self.mark.place = line.place;
+    }
+
+    /// The source stands still and the wall clock says `now_ms`: ends what has been idle for too long by it. For a live source only.
+    pub fn idle(&mut self, now_ms: i64, out: &mut Vec<Observation>) {
+        let _ = (now_ms, out);
+    }
+
+    /// A new file begins (after rotation): open sessions go on, places start anew.
+    pub fn rotated(&mut self) {
+        self.mark = Mark { generation: self.mark.generation + 1, place: Place::default() };
+    }
+
+    /// Where reading must begin again after a crash: at or before the first line of the oldest open session or queue id, never inside a second.
+    pub fn low_water(&self) -> Mark {
+        self.mark
+    }
+
+    /// No more lines will come: ends everything that is open, incomplete.
+    pub fn finish(&mut self, out: &mut Vec<Observation>) {
+        let _ = out;
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> &AssemblerCounts {
+        &self.counts
+    }
+}
