@@ -97,6 +97,8 @@ pub enum Reply<'a> {
         /// The reply's text, after the code. Client text may be in it.
         text: &'a [u8],
     },
+    /// Refused or put off, for the reason that [`Act::Reply`] told just before; this one where none did.
+    AsReplied(Answer),
     /// As the server, or a hook of ours, says.
     Classed(Answer, Option<u16>),
 }
@@ -193,6 +195,21 @@ pub enum Act<'a> {
     Removed,
     /// The transaction of a queue id was given up before a message came (Postfix 3.10's `canceled`).
     Canceled,
+    /// A hook of ours tells the session's end and its commands, all of them counted and none as accepted. It ends a session that no
+    /// connect line opened, and is a session of its own where none is open; else the closing line is still to come.
+    End {
+        /// How it ended.
+        closed: Closed,
+        /// Its commands.
+        verbs: Verbs,
+    },
+    /// The server's refusal of a command whose outcome comes with the next record ([`Reply::AsReplied`]).
+    Reply {
+        /// What it means.
+        answer: Answer,
+        /// Its code.
+        code: u16,
+    },
     /// A whole session, as a hook reports it; places, id and kinds are the assembler's.
     Session(Box<Session>),
 }

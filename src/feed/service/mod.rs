@@ -1,5 +1,12 @@
 //! Mail servers: what each one's messages say, as a table.
 
+pub mod exim;
+pub mod haraka;
+pub mod json;
+pub mod opensmtpd;
+pub mod sendmail;
+mod text;
+
 use super::envelope::Message;
 use super::record::Record;
 
