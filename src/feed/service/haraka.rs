@@ -5,13 +5,16 @@
 
 use super::text::{after, field, ip, number, path, unquote, word};
 use super::{Sink, Taken};
-use crate::feed::envelope::Message;
+use crate::feed::envelope::{HARAKA, Message};
 use crate::feed::kind;
 use crate::feed::record::{Act, Address, Key, Peer, Record, Reply};
 use crate::feed::session::{Body, Closed, Count, Verbs};
 
 /// The records of one message of Haraka's.
 pub fn parse(message: &Message<'_>, sink: &mut Sink<'_>) -> Taken {
+    if message.program != HARAKA {
+        return Taken::Ignored;
+    }
     let Some((id, text)) = connection(message.text) else { return Taken::Ignored };
     let line = Line { id };
     let (what, rest) = word(text);
@@ -56,11 +59,6 @@ pub fn parse(message: &Message<'_>, sink: &mut Sink<'_>) -> Taken {
         _ => return Taken::Ignored,
     }
     Taken::Parsed
-}
-
-/// Is this a line of Haraka's, by its form alone: for finding out whose lines a source has.
-pub fn is_mine(message: &Message<'_>) -> bool {
-    message.program == b"haraka"
 }
 
 /// The ids of a line.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Sink, Taken};
-use crate::feed::envelope::Message;
+use crate::feed::envelope::{JSON, Message};
 use crate::feed::kind;
 use crate::feed::line::Place;
 use crate::feed::record::{Act, Key, Record};
@@ -23,6 +23,9 @@ const PARTS_MAX: usize = 1000;
 
 /// The records of one line: a whole session.
 pub fn parse(message: &Message<'_>, sink: &mut Sink<'_>) -> Taken {
+    if message.program != JSON {
+        return Taken::Ignored;
+    }
     let Ok(object) = serde_json::from_slice::<Object>(message.text) else { return Taken::Unknown };
     let Some(session) = session(object) else { return Taken::Unknown };
     sink(Record::new(Key::Line, Act::Session(Box::new(session))));

@@ -1,13 +1,15 @@
 //! Mail servers: what each one's messages say, as a table.
 
+pub mod address;
 pub mod exim;
 pub mod haraka;
 pub mod json;
 pub mod opensmtpd;
+pub mod postfix;
 pub mod sendmail;
 mod text;
 
-use super::envelope::Message;
+use super::envelope::{self, Message};
 use super::record::Record;
 
 /// Whose lines an input has.
@@ -76,3 +78,31 @@ pub type Sink<'s> = dyn for<'r> FnMut(Record<'r>) + 's;
 
 /// A mail server's parser: gives the records of `message` to the sink. It keeps nothing from line to line.
 pub type Parser = fn(message: &Message<'_>, sink: &mut Sink<'_>) -> Taken;
+
+/// The parser for a message: that of the format, or with [`Format::Auto`] the one that its head calls for.
+pub fn parser(format: Format, message: &Message<'_>) -> Option<Parser> {
+    match format {
+        Format::Auto => recognise(message).and_then(|format| parser(format, message)),
+        Format::Postfix => Some(postfix::parse),
+        Format::Exim => Some(exim::parse),
+        Format::Sendmail => Some(sendmail::parse),
+        Format::Opensmtpd => Some(opensmtpd::parse),
+        Format::Haraka => Some(haraka::parse),
+        Format::Json => Some(json::parse),
+    }
+}
+
+/// The format of a message, by its head: what it is in does not change from line to line, so no line depends on another.
+pub fn recognise(message: &Message<'_>) -> Option<Format> {
+    match message.program {
+        envelope::EXIM => Some(Format::Exim),
+        envelope::HARAKA => Some(Format::Haraka),
+        envelope::SMTPD_FILTER => Some(Format::Opensmtpd),
+        envelope::JSON => Some(Format::Json),
+        program if postfix::is_ours(program) => Some(Format::Postfix),
+        program if exim::is_ours(program) => Some(Format::Exim),
+        program if opensmtpd::is_ours(program) => Some(Format::Opensmtpd),
+        program if sendmail::is_ours(program) => Some(Format::Sendmail),
+        _ => None,
+    }
+}

@@ -14,6 +14,10 @@ use crate::feed::session::{Answer, Body, Closed};
 
 /// The records of one message of Sendmail's.
 pub fn parse(message: &Message<'_>, sink: &mut Sink<'_>) -> Taken {
+    // Other programs may write to the same file, and what users make them write.
+    if !is_ours(message.program) {
+        return Taken::Ignored;
+    }
     let Some((id, text)) = queue_id(message.text) else { return without_id(message, sink) };
     let line = Line { message, id: Some(id) };
     if text.starts_with(b"from=") {
@@ -58,12 +62,9 @@ pub fn parse(message: &Message<'_>, sink: &mut Sink<'_>) -> Taken {
     about_client(&line, text, sink)
 }
 
-/// Is this a line of Sendmail's, by its form alone: for finding out whose lines a source has.
-pub fn is_mine(message: &Message<'_>) -> bool {
-    let Some((_, text)) = queue_id(message.text) else { return false };
-    let from = text.starts_with(b"from=") && holds(text, b", size=") && holds(text, b", nrcpts=");
-    let to = text.starts_with(b"to=") && holds(text, b", mailer=") && holds(text, b", stat=");
-    from || to || text.starts_with(b"ruleset=check_")
+/// Is that Sendmail's name: `sendmail`, or `sm-mta` as Debian and others call the daemon.
+pub fn is_ours(program: &[u8]) -> bool {
+    program.starts_with(b"sendmail") || program.starts_with(b"sm-mta")
 }
 
 /// A line with its queue id.

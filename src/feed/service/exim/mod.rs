@@ -9,7 +9,7 @@ mod hook;
 
 use super::Taken;
 use super::text::{after, bracketed_ip, field, holds, path, quoted_word, split, split_last, unquote, word};
-use crate::feed::envelope::Message;
+use crate::feed::envelope::{EXIM, Message};
 use crate::feed::kind;
 use crate::feed::record::{Act, Address, Key, Record, Reply};
 use crate::feed::session::{Answer, Body, Closed};
@@ -17,6 +17,10 @@ use head::{Head, contradicts, head, message_id, message_id_field};
 
 /// The records of one message of Exim's.
 pub fn parse(message: &Message<'_>, sink: &mut super::Sink<'_>) -> Taken {
+    // Other programs may write to the same file, and what users make them write.
+    if !is_ours(message.program) {
+        return Taken::Ignored;
+    }
     let text = message.text;
     match text.first() {
         Some(b'b') => hook::parse(message, sink).unwrap_or(Taken::Unknown),
@@ -31,15 +35,9 @@ pub fn parse(message: &Message<'_>, sink: &mut super::Sink<'_>) -> Taken {
     }
 }
 
-/// Is this a line of Exim's, by its form alone: for finding out whose lines a source has.
-pub fn is_mine(message: &Message<'_>) -> bool {
-    let text = message.text;
-    let ours = |prefix: &[u8]| text.starts_with(prefix);
-    message_id(text).is_some()
-        || ours(b"SMTP connection from ")
-        || ours(b"bsf1 ")
-        || ours(b"no host name found for IP address ")
-        || after(text, b"H=").and_then(head).is_some()
+/// Is that Exim's name: `exim`, `exim4`.
+pub fn is_ours(program: &[u8]) -> bool {
+    program.starts_with(EXIM)
 }
 
 /// Lines that begin with `H=`: a command refused, or a transaction given up. `id` is the message id before it, if any.

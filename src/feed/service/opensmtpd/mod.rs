@@ -7,15 +7,19 @@ mod stream;
 
 use super::text::{after, field, ip, number, path, reply_code, split, split_last, unquote, word};
 use super::{Sink, Taken};
-use crate::feed::envelope::Message;
+use crate::feed::envelope::{Message, SMTPD_FILTER};
 use crate::feed::kind;
 use crate::feed::record::{Act, Address, Key, Peer, Record, Reply};
 use crate::feed::session::{Answer, Body, Closed};
 
 /// The records of one message of OpenSMTPD's.
 pub fn parse(message: &Message<'_>, sink: &mut Sink<'_>) -> Taken {
-    if message.program == b"smtpd-filter" {
+    if message.program == SMTPD_FILTER {
         return stream::parse(message, sink);
+    }
+    // Other programs may write to the same file, and what users make them write.
+    if !is_ours(message.program) {
+        return Taken::Ignored;
     }
     let Some((id, text)) = session_id(message.text) else { return Taken::Ignored };
     if let Some(text) = after(text, b"smtp ") {
@@ -27,10 +31,9 @@ pub fn parse(message: &Message<'_>, sink: &mut Sink<'_>) -> Taken {
     Taken::Ignored
 }
 
-/// Is this a line of OpenSMTPD's, by its form alone: for finding out whose lines a source has.
-pub fn is_mine(message: &Message<'_>) -> bool {
-    let service = |text: &[u8]| [&b"smtp "[..], b"mta ", b"mda "].iter().any(|prefix| text.starts_with(prefix));
-    message.program == b"smtpd-filter" || session_id(message.text).is_some_and(|(_, text)| service(text))
+/// Is that OpenSMTPD's name in syslog.
+pub fn is_ours(program: &[u8]) -> bool {
+    program == b"smtpd"
 }
 
 /// The session id at the beginning, and what follows.
