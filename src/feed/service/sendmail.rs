@@ -235,7 +235,7 @@ fn milter(line: &Line<'_, '_>, text: &[u8], sink: &mut Sink<'_>) -> Taken {
     Taken::Parsed
 }
 
-/// What a refusal means: Sendmail's own wordings, then those of all servers. `… <address>... text` repeats the address; only the text counts.
+/// What a refusal means. `5.7.1 <address>... text` repeats the address, which is the client's; only the text after it counts.
 fn meaning(code: u16, reason: &[u8]) -> Answer {
     // The enhanced status code (RFC 3463) and the address before the dots.
     let reason = match reason.split_first() {
@@ -243,24 +243,7 @@ fn meaning(code: u16, reason: &[u8]) -> Answer {
         _ => reason,
     };
     let reason = path(reason).and_then(|(_, rest)| after(rest, b"... ")).unwrap_or(reason);
-    if reason.starts_with(b"Relaying denied") || reason.starts_with(b"Relaying temporarily denied") {
-        return Answer::RelayDenied;
-    }
-    if reason.starts_with(b"User unknown") {
-        return Answer::UnknownUser;
-    }
-    if code / 100 == 5 && listed(reason) {
-        return Answer::Blocked(None);
-    }
     kind::answer(code, reason)
-}
-
-/// Does the reply say in its own words that the client's address is listed, as FEATURE(dnsbl) and our recipe do.
-fn listed(reason: &[u8]) -> bool {
-    // FEATURE(dnsbl): `Rejected: 192.0.2.7 listed at bl.example`; the recipe: `Backscatter: 192.0.2.7 is listed, see …`.
-    let Some((_, rest)) = split(reason, b": ") else { return false };
-    let (address, rest) = word(rest);
-    super::text::ip(address).is_some() && (rest.starts_with(b"listed at ") || rest.starts_with(b"is listed"))
 }
 
 /// `host [address] did not issue MAIL/EXPN/VRFY/ETRN during connection to MTA`, `host [address]: VRFY alice [rejected]`.

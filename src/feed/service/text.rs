@@ -145,11 +145,6 @@ pub fn unquote(text: &[u8]) -> &[u8] {
     after(text, b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(text)
 }
 
-/// Octets as text, for names; what is no UTF-8 is replaced.
-pub fn name(text: &[u8]) -> Box<str> {
-    String::from_utf8_lossy(text).into_owned().into_boxed_str()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -115,36 +115,12 @@ fn meaning(temporary: bool, reason: &[u8]) -> Answer {
     if temporary && OWN_FAULTS.iter().any(|words| holds(reason, words)) {
         return Answer::LocalError;
     }
-    let reason = after(reason, b" ").unwrap_or(reason);
-    if reason.starts_with(b"Unknown user")
-        || reason.starts_with(b"Unrouteable address")
-        || reason.starts_with(b"unknown user")
-    {
-        return if temporary { Answer::Deferred } else { Answer::UnknownUser };
-    }
-    if reason.starts_with(b"relay not permitted") {
-        return Answer::RelayDenied;
-    }
-    if let Some(list) = listed(reason) {
-        return Answer::Blocked(Some(super::text::name(list)));
-    }
-    kind::answer(if temporary { 450 } else { 550 }, reason)
+    kind::answer(if temporary { 450 } else { 550 }, reason.trim_ascii_start())
 }
 
 /// Wordings of a temporary refusal by which Exim says that its own settings or look-ups failed.
 const OWN_FAULTS: [&[u8]; 5] =
     [b"(detected in ACL", b"failed to expand", b"lookup deferred", b"lookup defer", b"error in redirect data"];
-
-/// The list's name in `127.0.0.1 listed at ZONE` and `… is in a black list at ZONE`: the forms of the manual and of our own recipe. The text before
-/// them must be the address, so that no client text is taken for it.
-fn listed(reason: &[u8]) -> Option<&[u8]> {
-    let reason = after(reason, b"rejected because ").unwrap_or(reason);
-    let (address, rest) = word(reason);
-    super::text::ip(address)?;
-    let list = after(rest, b"listed at ").or_else(|| after(rest, b"is in a black list at "))?;
-    let end = list.iter().position(|octet| matches!(octet, b' ' | b'(' | b'\n' | b':')).unwrap_or(list.len());
-    Some(&list[..end])
-}
 
 /// `incomplete transaction (QUIT) from <sender> for recipients`: the recipients that were accepted.
 fn incomplete(message: &Message<'_>, head: &Head<'_>, text: &[u8], sink: &mut super::Sink<'_>) -> Taken {

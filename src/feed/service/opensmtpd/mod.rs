@@ -10,7 +10,7 @@ use super::{Sink, Taken};
 use crate::feed::envelope::{Message, SMTPD_FILTER};
 use crate::feed::kind;
 use crate::feed::record::{Act, Address, Key, Peer, Record, Reply};
-use crate::feed::session::{Answer, Body, Closed};
+use crate::feed::session::{Body, Closed};
 
 /// The records of one message of OpenSMTPD's.
 pub fn parse(message: &Message<'_>, sink: &mut Sink<'_>) -> Taken {
@@ -115,7 +115,7 @@ fn failed(text: &[u8]) -> Option<(Act<'_>, bool)> {
             ambiguous,
         ));
     }
-    let reply = Reply::Classed(meaning(code, result.get(4..).unwrap_or(b"")), Some(code));
+    let reply = Reply::Classed(kind::answer(code, result.get(4..).unwrap_or(b"")), Some(code));
     let address = |argument: &'static [u8]| -> Option<Address<'_>> {
         let text = command.get(argument.len()..)?;
         if !command[..argument.len()].eq_ignore_ascii_case(argument) {
@@ -145,18 +145,6 @@ fn failed(text: &[u8]) -> Option<(Act<'_>, bool)> {
 /// Is `line` this command, whatever its case and arguments.
 fn is_command(line: &[u8], command: &[u8]) -> bool {
     word(line).0.eq_ignore_ascii_case(command)
-}
-
-/// What a refusal means: `Invalid recipient` is all that OpenSMTPD says of unknown users and of foreign domains alike.
-fn meaning(code: u16, reason: &[u8]) -> Answer {
-    let reason = match reason.split_first() {
-        Some((b'4' | b'5', rest)) if rest.starts_with(b".") => word(reason).1,
-        _ => reason,
-    };
-    if code / 100 == 5 && reason.starts_with(b"Invalid recipient") {
-        return Answer::UnknownUser;
-    }
-    kind::answer(code, reason)
 }
 
 /// `evpid=… from=<…> to=<…>`: one for each recipient of a message that was taken, after the line about the message. The queue's envelope ids begin with

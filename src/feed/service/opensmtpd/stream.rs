@@ -5,8 +5,9 @@
 
 use super::super::text::{after, ip_port, reply_code, word};
 use super::super::{Sink, Taken};
-use super::{is_command, meaning, no_name};
+use super::{is_command, no_name};
 use crate::feed::envelope::Message;
+use crate::feed::kind;
 use crate::feed::record::{Act, Address, Key, Peer, Record, Reply};
 use crate::feed::session::{Answer, Body, Closed};
 
@@ -85,7 +86,7 @@ pub fn parse(message: &Message<'_>, sink: &mut Sink<'_>) -> Taken {
         },
         b"protocol-server" => match reply_code(rest) {
             // The reply to RCPT and MAIL comes before the line that tells their result.
-            Some(code) if code >= 400 => Act::Reply { answer: meaning(code, rest.get(4..).unwrap_or(b"")), code },
+            Some(code) if code >= 400 => Act::Reply { answer: kind::answer(code, rest.get(4..).unwrap_or(b"")), code },
             _ => return Taken::Ignored,
         },
         b"timeout" => Act::Ending { closed: Closed::Timeout, in_data: false },
