@@ -234,7 +234,10 @@ fn lines() {
     for (program, text, expected) in rows {
         let full = format!("postfix/{program}");
         assert_eq!(records(&full, text), (Taken::Parsed, vec![(*expected).to_owned()]), "{text}");
-        // The same with the program cut by the shipper.
+        // The same with the program cut by the shipper; only cleanup and smtpd write this one alike.
+        if text.contains("milter-reject: END") {
+            continue;
+        }
         assert_eq!(records("postfix", text), (Taken::Parsed, vec![(*expected).to_owned()]), "cut: {text}");
     }
 }
