@@ -64,9 +64,11 @@ fn brief(record: &Record<'_>) -> String {
         Key::Line => "line".to_owned(),
     };
     let mut words = vec![key];
-    words.extend(record.client.map(|peer| {
-        format!("{}{}", peer.ip, peer.ptr.map_or_else(String::new, |name| format!("={}", shown(name))))
-    }));
+    words.extend(
+        record.client.map(|peer| {
+            format!("{}{}", peer.ip, peer.ptr.map_or_else(String::new, |name| format!("={}", shown(name))))
+        }),
+    );
     words.extend(record.helo.map(|helo| format!("({})", shown(helo))));
     let marks = [(record.tls, "tls"), (record.authenticated, "auth"), (record.ambiguous, "ambiguous")];
     words.extend(marks.iter().filter(|(set, _)| *set).map(|(_, mark)| (*mark).to_owned()));

@@ -153,3 +153,62 @@ fn count(text: &[u8]) -> Count {
     let ok = parts.next().unwrap_or(0);
     Count { ok, all: parts.fold(ok, u32::saturating_add) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::brief::check;
+    use super::parse;
+
+    #[test]
+    fn lines() {
+        let id = "F7BB5299-80CC-4073-B781-BB34AA15E733";
+        let rows = [
+            ("[NOTICE] [-] [server] Listening on 127.0.0.1:2925", ""),
+            (
+                "[NOTICE] [ID] [core] connect ip=127.0.0.21 port=37169 local_ip=127.0.0.1 local_port=2925",
+                "ID 127.0.0.21 connect",
+            ),
+            ("[NOTICE] [ID.1] [core] sender <> code=CONT msg=\"\"", "ID #ID.1 mail <> ok"),
+            ("[NOTICE] [ID.1] [core] recipient <a@e> code=OK msg=\"\" sender=\"\"", "ID #ID.1 rcpt - <a@e> ok"),
+            (
+                "[NOTICE] [ID.1] [core] recipient <a@e> code=DENY msg=\"User unknown\" sender=\"\"",
+                "ID #ID.1 rcpt - <a@e> UnknownUser",
+            ),
+            (
+                "[NOTICE] [ID.1] [core] recipient <\"x> code=OK y\"@e> code=DENYSOFT msg=\"greylisted\" sender=x y",
+                "ID #ID.1 rcpt - <\"x> code=OK y\"@e> Greylisted",
+            ),
+            ("[INFO] [ID.1] [core]  hook=rcpt plugin=t function=hook_rcpt params=<a@e> retval=OK msg=\"\"", ""),
+            ("[NOTICE] [ID.1] [core] message mid=<d@h> size=691 rcpts=1/0/0 delay=0 code=CONT msg=\"\"", ""),
+            (
+                "[NOTICE] [ID.1] [core] message mid=<d code=CONT@h> size=6 rcpts=1/0/0 delay=0 code=DENY msg=\"no\"",
+                "ID #ID.1 data - Refused",
+            ),
+            ("[NOTICE] [ID.1] [core] queue code=OK msg=\"queued (ID.1)\"", "ID #ID.1 message - - -"),
+            ("[NOTICE] [ID.1] [core] queue code=DENYSOFT msg=\"no\"", "ID #ID.1 data - Refused"),
+            ("[INFO] [ID.1] [core] client half closed connection ip=127.0.0.13", "ID #ID.1 ending Lost"),
+            (
+                "[NOTICE] [ID.2] [core] disconnect ip=127.0.0.21 rdns=h.example helo=x relay=N early=N esmtp=Y tls=Y pipe=N errors=0 txns=2 rcpts=1/0/1 \
+                 msgs=0/0/0 bytes=0 lr=\"550 User unknown\" time=0.005",
+                "ID 127.0.0.21=h.example (x) tls #ID.2 disconnect Unknown mail=2/2 rcpt=1/2 data=0/0",
+            ),
+            (
+                "[NOTICE] [ID.1] [core] disconnect ip=127.0.0.32 rdns=NXDOMAIN helo=x]: relay=N early=N esmtp=Y tls=N pipe=N errors=1 txns=1 rcpts=0/0/1 \
+                 msgs=0/0/0 bytes=0 lr=\"503 RCPT required first\" time=0.045",
+                "ID #ID.1 data - Tried | ID 127.0.0.32 (x]:) #ID.1 disconnect Unknown mail=1/1 rcpt=0/1 data=0/1",
+            ),
+            // The HELO name is raw, but has no space.
+            (
+                "[NOTICE] [ID] [core] disconnect ip=127.0.0.32 rdns=NXDOMAIN helo=ip=8.8.8.8]relay=Y relay=N early=N esmtp=Y tls=N pipe=N errors=0 txns=0 \
+                 rcpts=0/0/0 msgs=0/0/0 bytes=0 lr=\"\" time=0.045",
+                "ID 127.0.0.32 (ip=8.8.8.8]relay=Y) disconnect Unknown mail=0/0 rcpt=0/0 data=0/0",
+            ),
+        ];
+        let rows: Vec<_> =
+            rows.iter().map(|(text, expected)| (text.replace("ID", id), expected.replace("ID", id))).collect();
+        for (text, expected) in &rows {
+            check(parse, "haraka", None, &[(text, expected)]);
+        }
+        check(parse, "sshd", None, &[(&rows[1].0, "")]);
+    }
+}

@@ -376,3 +376,71 @@ impl RecipientObject {
         Some(Recipient { address: self.addr.map(octets), answer, code, random: self.random_lp })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The session of an object, printed in few words.
+    fn shown(text: &str) -> Option<String> {
+        let session = session(serde_json::from_str(text).ok()?)?;
+        let mut words = vec![format!("{}..{} {}", session.start_ms, session.end_ms, session.client.ip)];
+        for transaction in &session.transactions {
+            let sender = transaction.sender.as_deref().map(String::from_utf8_lossy);
+            words.push(format!("{} {:?}", sender.as_deref().unwrap_or("?"), transaction.body));
+            words.extend(transaction.recipients.iter().map(|r| format!("{:?} {:?}", r.answer, r.code)));
+        }
+        if !session.complete {
+            words.push("incomplete".to_owned());
+        }
+        Some(words.join("; "))
+    }
+
+    #[test]
+    fn objects() {
+        let client = r#""client":{"ip":"::ffff:192.0.2.7"}"#;
+        let tx = |tx: &str| format!(r#"{{"time":1,{client},"tx":[{tx}]}}"#);
+        let rows: &[(String, Option<&str>)] = &[
+            (
+                format!(r#"{{"start":"2026-11-21T19:13:18Z","end":1795288399.5,{client}}}"#),
+                Some("1795288398000..1795288399500 192.0.2.7"),
+            ),
+            (
+                format!(r#"{{"time":1,{client},"complete":false,"later":{{"x":1}}}}"#),
+                Some("1000..1000 192.0.2.7; incomplete"),
+            ),
+            (
+                tx(r#"{"sender":"","rcpts":[{"addr":"a@b","reply":550,"class":"unknown_user"}],"body":"tried"}"#),
+                Some("1000..1000 192.0.2.7;  Tried; UnknownUser Some(550)"),
+            ),
+            (
+                tx(r#"{"sender_class":"null","rcpts":[{"reply":"450 4.7.1 Greylisted"}]}"#),
+                Some("1000..1000 192.0.2.7;  None; Greylisted Some(450)"),
+            ),
+            (
+                tx(r#"{"rcpts":[{"class":"dnsbl:bl.test"},{"reply":250}]}"#),
+                Some("1000..1000 192.0.2.7; ? None; Blocked(Some(\"bl.test\")) None; Ok Some(250)"),
+            ),
+            (tx(r#"{"rcpts":[{"addr":"a@b"}]}"#), None),
+            (tx(r#"{"rcpts":[{"class":"nonsense"}]}"#), None),
+            (tx(r#"{"body":"eaten"}"#), None),
+            (format!(r"{{{client}}}"), None),
+            (format!(r#"{{"time":-1,{client}}}"#), None),
+            (format!(r#"{{"time":1e300,{client}}}"#), None),
+            (format!(r#"{{"v":2,"time":1,{client}}}"#), None),
+            (r#"{"time":1,"client":{"ip":"mail.example.net"}}"#.to_owned(), None),
+            (r#"{"time":1}"#.to_owned(), None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(shown(text).as_deref(), *expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn too_many_parts_make_a_session_incomplete() {
+        let many = vec!["{}"; PARTS_MAX + 1].join(",");
+        let text = format!(r#"{{"time":1,"client":{{"ip":"::1"}},"tx":[{many}]}}"#);
+        let session = session(serde_json::from_str(&text).unwrap()).unwrap();
+        assert_eq!((session.transactions.len(), session.complete), (PARTS_MAX, false));
+    }
+}

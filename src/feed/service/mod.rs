@@ -1,6 +1,8 @@
 //! Mail servers: what each one's messages say, as a table.
 
 pub mod address;
+#[cfg(test)]
+mod brief;
 pub mod exim;
 pub mod haraka;
 pub mod json;

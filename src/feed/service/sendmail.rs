@@ -291,3 +291,112 @@ fn common(line: &Line<'_, '_>, text: &[u8], tls: bool, authenticated: bool, sink
     sink(record);
     Taken::Parsed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::brief::check;
+    use super::parse;
+
+    #[test]
+    fn lines() {
+        check(
+            parse,
+            "sm-mta",
+            Some(4433),
+            &[
+                (
+                    "6ALJRKiY004433: from=<>, size=0, class=0, nrcpts=1, proto=ESMTP, daemon=MTA, relay=host11.example.net [127.0.0.11]",
+                    "pid4433 127.0.0.11=host11.example.net #6ALJRKiY004433 abandoned <> 1 []",
+                ),
+                (
+                    "6ALJRNCG004433: from=<>, size=657, class=0, nrcpts=1, msgid=<d@h>, bodytype=8BITMIME, proto=ESMTP, daemon=MTA, relay=[127.0.0.41]",
+                    "pid4433 127.0.0.41 #6ALJRNCG004433 message <> <d@h> 1",
+                ),
+                (
+                    "6ALJRLQI004433: <n@example.org>... User unknown",
+                    "pid4433 #6ALJRLQI004433 rcpt - <n@example.org> UnknownUser",
+                ),
+                (
+                    "6ALJRP6F004433: ruleset=check_rcpt, arg1=<v@e>, relay=h.example [127.0.0.95], reject=550 5.7.1 <v@e>... Relaying denied",
+                    "pid4433 127.0.0.95=h.example #6ALJRP6F004433 rcpt - <v@e> RelayDenied 550",
+                ),
+                (
+                    "6ALJWt4G004433: ruleset=check_rcpt, arg1=<a@e>, relay=[127.0.0.71], reject=550 5.7.1 <a@e>... Backscatter: 127.0.0.71 is listed, see x",
+                    "pid4433 127.0.0.71 #6ALJWt4G004433 rcpt - <a@e> Blocked(None) 550",
+                ),
+                (
+                    "6ALJWt4G004433: ruleset=check_relay, arg1=h, arg2=127.0.0.71, relay=h [127.0.0.71] (may be forged), reject=553 5.3.0 Rejected",
+                    "pid4433 127.0.0.71 #6ALJWt4G004433 seen",
+                ),
+                (
+                    "6ALJWt4G004433: Milter: to=<a@e>, reject=451 4.7.1 Greylisting in action",
+                    "pid4433 #6ALJWt4G004433 rcpt - <a@e> Greylisted 451",
+                ),
+                (
+                    "6ALJRLHx004433: lost input channel from [127.0.0.13] to MTA after rcpt",
+                    "pid4433 127.0.0.13 #6ALJRLHx004433 ending Lost",
+                ),
+                (
+                    "6ALJRLHx004433: lost input channel from [127.0.0.13] to MTA after data",
+                    "pid4433 127.0.0.13 #6ALJRLHx004433 ending Lost in data",
+                ),
+                ("6ALJROVa004433: collect: premature EOM: unexpected close", "pid4433 #6ALJROVa004433 data - Lost"),
+                ("6ALJROVa004433: collect: relay=h, from=<>, info=unexpected close", ""),
+                (
+                    "6ALJRPBF004433: h.example [127.0.0.91] did not issue MAIL/EXPN/VRFY/ETRN during connection to MTA",
+                    "pid4433 127.0.0.91=h.example #6ALJRPBF004433 seen | pid4433 127.0.0.91=h.example #6ALJRPBF004433 disconnect Unknown",
+                ),
+                (
+                    "6ALJRPwk004433: h.example [127.0.0.94]: VRFY alice [rejected]",
+                    "pid4433 127.0.0.94=h.example #6ALJRPwk004433 seen",
+                ),
+                (
+                    "STARTTLS=server, relay=h.example [127.0.0.94], version=TLSv1.3, verify=NO, cipher=x, bits=256/256",
+                    "pid4433 127.0.0.94=h.example tls seen",
+                ),
+                (
+                    "6ALJRNi3004433: to=<a@x>,<b@x>, delay=00:00:00, xdelay=00:00:00, mailer=esmtp, pri=1, relay=mx.x. [192.0.2.1], dsn=2.0.0, stat=Sent (ok)",
+                    "queue 6ALJRNi3004433 delivery - <a@x> Some(192.0.2.1) true | queue 6ALJRNi3004433 delivery - <b@x> Some(192.0.2.1) true",
+                ),
+                (
+                    "6ALJRNi3004433: to=/dev/null, ctladdr=<a@x> (1/0), delay=00:00:00, mailer=*file*, pri=30870, dsn=2.0.0, stat=Sent",
+                    "",
+                ),
+                (
+                    "6ALJRNi3004433: from=<root@mx>, size=5, class=0, nrcpts=1, msgid=<1@mx>, relay=root@localhost",
+                    "queue 6ALJRNi3004433 sender <root@mx> 1",
+                ),
+                ("starting daemon (8.17.1.9): SMTP+queueing@00:10:00", ""),
+            ],
+        );
+    }
+
+    #[test]
+    fn hostile_text() {
+        check(
+            parse,
+            "sendmail",
+            Some(1),
+            &[
+                (
+                    "6ALJROe5000001: from=<\"x> to=<a@e>, nrcpts=9, relay=[8.8.8.8]\"@s>, size=0, class=0, nrcpts=0, proto=ESMTP, daemon=MTA, relay=[127.0.0.84]",
+                    "pid1 127.0.0.84 #6ALJROe5000001 abandoned <\"x> to=<a@e>, nrcpts=9, relay=[8.8.8.8]\"@s> 0 []",
+                ),
+                (
+                    "6ALJROe5000001: from=<>, size=1, class=0, nrcpts=1, msgid=<x, proto=y, relay=[8.8.8.8]>, proto=ESMTP, daemon=MTA, relay=[127.0.0.84]",
+                    "pid1 127.0.0.84 #6ALJROe5000001 message <> <x, proto=y, relay=[8.8.8.8]> 1",
+                ),
+                (
+                    "6ALJROEm000001: <\"a>... Relaying denied\"@example.org>... User unknown",
+                    "pid1 #6ALJROEm000001 rcpt - <\"a>... Relaying denied\"@example.org> UnknownUser",
+                ),
+                // An answer of the client's ident service stands where the host's name should.
+                (
+                    "6ALJROe5000001: ruleset=check_rcpt, arg1=<a@e>, relay=x[8.8.8.8]@h.example [127.0.0.1], reject=550 5.7.1 no",
+                    "unknown",
+                ),
+            ],
+        );
+        check(parse, "sshd", Some(1), &[("6ALJROEm000001: <a@example.org>... User unknown", "")]);
+    }
+}

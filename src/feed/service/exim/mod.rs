@@ -6,6 +6,8 @@
 
 mod head;
 mod hook;
+#[cfg(test)]
+mod tests;
 
 use super::Taken;
 use super::text::{after, bracketed_ip, field, holds, path, quoted_word, split, split_last, unquote, word};

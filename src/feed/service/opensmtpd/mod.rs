@@ -4,6 +4,8 @@
 //! were accepted. Versions before 6.4 put `event=` before the event's name.
 
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use super::text::{after, field, ip, number, path, reply_code, split, split_last, unquote, word};
 use super::{Sink, Taken};
