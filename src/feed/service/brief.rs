@@ -79,9 +79,11 @@ fn brief(record: &Record<'_>) -> String {
             format!("rcpt {} {} {}", address(sender), address(recipient), answer(reply))
         }
         Act::Data { sender, body } => format!("data {} {body:?}", address(sender)),
-        Act::Message { sender, message_id, recipients } => {
+        Act::Message { sender, message_id, recipients, names } => {
             let id = message_id.map_or_else(|| "-".to_owned(), shown);
-            format!("message {} {id} {}", address(sender), recipients.map_or_else(|| "-".to_owned(), |n| n.to_string()))
+            let count = recipients.map_or_else(|| "-".to_owned(), |n| n.to_string());
+            let names = if names.is_empty() { String::new() } else { format!(" [{}]", shown(names)) };
+            format!("message {} {id} {count}{names}", address(sender))
         }
         Act::Abandoned { sender, accepted, names } => {
             format!("abandoned {} {accepted} [{}]", address(sender), shown(names))

@@ -46,7 +46,7 @@ pub fn parse(message: &Message<'_>, sink: &mut Sink<'_>) -> Taken {
         b"queue" | b"queue_outbound" => {
             let Some(code) = after(rest, b"code=").map(|rest| word(rest).0) else { return Taken::Ignored };
             let act = if accepts(code) {
-                Act::Message { sender: Address::Unseen, message_id: None, recipients: None }
+                Act::Message { sender: Address::Unseen, message_id: None, recipients: None, names: &[] }
             } else {
                 Act::Data { sender: Address::Unseen, body: Body::Refused }
             };

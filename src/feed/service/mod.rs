@@ -9,7 +9,7 @@ pub mod json;
 pub mod opensmtpd;
 pub mod postfix;
 pub mod sendmail;
-mod text;
+pub mod text;
 
 use super::envelope::{self, Message};
 use super::record::Record;
@@ -81,17 +81,19 @@ pub type Sink<'s> = dyn for<'r> FnMut(Record<'r>) + 's;
 /// A mail server's parser: gives the records of `message` to the sink. It keeps nothing from line to line.
 pub type Parser = fn(message: &Message<'_>, sink: &mut Sink<'_>) -> Taken;
 
-/// The parser for a message: that of the format, or with [`Format::Auto`] the one that its head calls for.
-pub fn parser(format: Format, message: &Message<'_>) -> Option<Parser> {
-    match format {
-        Format::Auto => recognise(message).and_then(|format| parser(format, message)),
-        Format::Postfix => Some(postfix::parse),
-        Format::Exim => Some(exim::parse),
-        Format::Sendmail => Some(sendmail::parse),
-        Format::Opensmtpd => Some(opensmtpd::parse),
-        Format::Haraka => Some(haraka::parse),
-        Format::Json => Some(json::parse),
-    }
+/// The parser for a message and its format: with [`Format::Auto`] the one that its head calls for. `None` where no format is known.
+pub fn parser(format: Format, message: &Message<'_>) -> Option<(Format, Parser)> {
+    let format = if format == Format::Auto { recognise(message)? } else { format };
+    let parser: Parser = match format {
+        Format::Postfix => postfix::parse,
+        Format::Exim => exim::parse,
+        Format::Sendmail => sendmail::parse,
+        Format::Opensmtpd => opensmtpd::parse,
+        Format::Haraka => haraka::parse,
+        Format::Json => json::parse,
+        Format::Auto => return None,
+    };
+    Some((format, parser))
 }
 
 /// The format of a message, by its head: what it is in does not change from line to line, so no line depends on another.

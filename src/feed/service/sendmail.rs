@@ -145,7 +145,7 @@ fn from(line: &Line<'_, '_>, text: &[u8], sink: &mut Sink<'_>) -> Taken {
     let act = match message_id {
         Some(message_id) => {
             let message_id = Some(message_id).filter(|id| !id.is_empty());
-            Act::Message { sender, message_id, recipients: Some(recipients) }
+            Act::Message { sender, message_id, recipients: Some(recipients), names: &[] }
         }
         None => Act::Abandoned { sender, accepted: recipients, names: &[] },
     };
@@ -169,8 +169,13 @@ fn to(id: &[u8], text: &[u8], sink: &mut Sink<'_>) -> Taken {
     let Some((_, details)) = split(rest, b", mailer=") else { return Taken::Ignored };
     let (mailer, details) = word(details);
     let outside = mailer.starts_with(b"esmtp") || mailer.starts_with(b"smtp") || mailer.starts_with(b"relay");
-    let Some((_, host)) = split(details, b"relay=").filter(|_| outside) else { return Taken::Ignored };
-    let Some((peer, rest)) = relay(host) else { return Taken::Ignored };
+    let host = if outside { split(details, b"relay=").map(|(_, host)| host) } else { None };
+    let Some((peer, rest)) = host.and_then(relay) else {
+        // Delivered here, or nowhere yet: there was a message, whether it had a Message-ID or not.
+        let act = Act::Delivery { sender: Address::Unseen, recipient: Address::Unseen, relay: None, sent: false };
+        sink(Record::new(Key::Queue(id), act));
+        return Taken::Parsed;
+    };
     let sent = split(rest, b", stat=").is_some_and(|(_, status)| status.starts_with(b"Sent"));
     let mut left = list;
     while let Some((recipient, rest)) = path(left) {
@@ -360,7 +365,7 @@ mod tests {
                 ),
                 (
                     "6ALJRNi3004433: to=/dev/null, ctladdr=<a@x> (1/0), delay=00:00:00, mailer=*file*, pri=30870, dsn=2.0.0, stat=Sent",
-                    "",
+                    "queue 6ALJRNi3004433 delivery - - None false",
                 ),
                 (
                     "6ALJRNi3004433: from=<root@mx>, size=5, class=0, nrcpts=1, msgid=<1@mx>, relay=root@localhost",

@@ -60,7 +60,7 @@ fn about_client(message: &Message<'_>, id: Option<&[u8]>, text: &[u8], sink: &mu
         return Taken::Unknown;
     }
     let mut record = head.record(message, act);
-    record.queue_id = id;
+    (record.queue_id, record.twofold) = (id, true);
     sink(record);
     Taken::Parsed
 }
@@ -225,7 +225,9 @@ fn refused_command(message: &Message<'_>, text: &[u8], sink: &mut super::Sink<'_
     let Some((head, _)) = after(rest, b"from ").and_then(|rest| head(after(rest, b"H=").unwrap_or(rest))) else {
         return Taken::Ignored;
     };
-    sink(head.record(message, Act::Seen));
+    let mut record = head.record(message, Act::Seen);
+    record.twofold = true;
+    sink(record);
     Taken::Parsed
 }
 
@@ -271,20 +273,9 @@ fn arrival(message: &Message<'_>, id: &[u8], text: &[u8], sink: &mut super::Sink
     let protocol = field(rest, b"P").and_then(|p| after(p, b"esmtp")).unwrap_or(b"");
     head.authenticated |= protocol.contains(&b'a') || field(rest, b"A").is_some();
     head.tls |= protocol.contains(&b's') || field(rest, b"X").is_some();
-    let mut count = None;
-    if let Some(names) = received_for(rest) {
-        let mut left = names;
-        while let Some((name, rest)) = quoted_word(left).filter(|(name, _)| !name.is_empty()) {
-            let mut record =
-                head.record(message, Act::Rcpt { sender, recipient: Address::Known(name), reply: Reply::Accepted });
-            record.queue_id = Some(id);
-            sink(record);
-            count = Some(count.unwrap_or(0) + 1);
-            left = rest;
-        }
-    }
+    let names = received_for(rest).unwrap_or(&[]);
     let mut record =
-        head.record(message, Act::Message { sender, message_id: message_id_field(rest), recipients: count });
+        head.record(message, Act::Message { sender, message_id: message_id_field(rest), recipients: None, names });
     record.queue_id = Some(id);
     sink(record);
     Taken::Parsed

@@ -7,7 +7,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use super::text::{after, field, ip, number, path, reply_code, split, split_last, unquote, word};
+use super::text::{after, field, ip, path, reply_code, split, split_last, unquote, word};
 use super::{Sink, Taken};
 use crate::feed::envelope::{Message, SMTPD_FILTER};
 use crate::feed::kind;
@@ -62,8 +62,11 @@ fn smtp(id: &[u8], text: &[u8], sink: &mut Sink<'_>) -> Taken {
             sink(record);
         }
         b"message" => {
-            let recipients = field(rest, b"nrcpt").and_then(number);
-            let mut record = Record::new(key, Act::Message { sender: Address::Unseen, message_id: None, recipients });
+            // The lines about its envelopes, which follow, name the recipients.
+            let mut record = Record::new(
+                key,
+                Act::Message { sender: Address::Unseen, message_id: None, recipients: None, names: &[] },
+            );
             record.queue_id = field(rest, b"msgid");
             sink(record);
         }

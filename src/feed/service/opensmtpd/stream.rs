@@ -64,7 +64,7 @@ pub fn parse(message: &Message<'_>, sink: &mut Sink<'_>) -> Taken {
         }
         b"tx-commit" => {
             record.queue_id = Some(split(rest).map_or(rest, |(transaction, _)| transaction));
-            Act::Message { sender: Address::Unseen, message_id: None, recipients: None }
+            Act::Message { sender: Address::Unseen, message_id: None, recipients: None, names: &[] }
         }
         b"tx-rollback" => {
             record.queue_id = Some(rest);
@@ -90,7 +90,7 @@ pub fn parse(message: &Message<'_>, sink: &mut Sink<'_>) -> Taken {
             _ => return Taken::Ignored,
         },
         b"timeout" => Act::Ending { closed: Closed::Timeout, in_data: false },
-        b"link-disconnect" => Act::Disconnect { closed: Closed::Lost, verbs: None },
+        b"link-disconnect" => Act::Disconnect { closed: Closed::Unknown, verbs: None },
         _ => return Taken::Ignored,
     };
     sink(record);

@@ -34,7 +34,7 @@ fn log() {
             ),
             (
                 "8d6d4e9b33b42afd smtp message msgid=4a5525ab size=888 nrcpt=2 proto=ESMTP",
-                "8d6d4e9b33b42afd #4a5525ab message - - 2",
+                "8d6d4e9b33b42afd #4a5525ab message - - -",
             ),
             (
                 "8d6d4e9b33b42afd smtp envelope evpid=4a5525ab4cf2071f from=<> to=<alice@example.org>",
@@ -84,7 +84,7 @@ fn stream() {
             ("report|0.6|1.5|smtp-in|tx-rollback|s1|t1", "s1 #t1 abandoned - 0 []"),
             ("report|0.6|1.5|smtp-in|protocol-client|s1|QUIT", "s1 ending Quit"),
             ("report|0.6|1.5|smtp-in|timeout|s1", "s1 ending Timeout"),
-            ("report|0.6|1.5|smtp-in|link-disconnect|s1", "s1 disconnect Lost"),
+            ("report|0.6|1.5|smtp-in|link-disconnect|s1", "s1 disconnect Unknown"),
             ("report|0.6|1.5|smtp-out|link-disconnect|s1", ""),
             ("config|ready", ""),
         ],
