@@ -11,9 +11,10 @@ use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 use crate::check::{self, Report};
-use crate::cli::{CheckArgs, Cli};
+use crate::cli::{CheckArgs, Cli, FeedCommand, LogArgs};
 use crate::config::Settings;
 use crate::export::{self, Format};
+use crate::feed::show::{self, ShowError, ShowOptions};
 use crate::query;
 use crate::sys::clock;
 use crate::wire::name::Name;
@@ -135,6 +136,26 @@ pub fn export(config: &Path, zone: &str, to: Format, out: &mut dyn Write) -> Res
     match to {
         Format::MasterFile => export::master_file(&zone, out)?,
     }
+    Ok(Exit::Done)
+}
+
+/// Show what the feeder makes of logs. Errors: a log that can not be read, a line that is not there.
+pub fn feed(command: &FeedCommand, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let options = |log: &LogArgs| ShowOptions {
+        format: log.format,
+        time_zone: log.timezone.clone(),
+        year: log.year,
+        now_ms: clock::now_s() * 1000,
+    };
+    match command {
+        FeedCommand::Sessions { log, files } => show::sessions(files, &options(log), out),
+        FeedCommand::Explain { log, place } => show::explain(place, &options(log), out),
+    }
+    // `main` knows a closed pipe by its own type.
+    .map_err(|error| match error {
+        ShowError::Output(error) => Failure::from(error),
+        error => error.into(),
+    })?;
     Ok(Exit::Done)
 }
 

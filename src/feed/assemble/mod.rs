@@ -14,6 +14,8 @@
 
 #[cfg(test)]
 mod captured;
+#[cfg(test)]
+mod hostile;
 mod id;
 mod join;
 mod open;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Sink, Taken};
-use crate::feed::envelope::{JSON, Message};
+use crate::feed::envelope::{JSON, JsonTime, Message};
 use crate::feed::kind;
 use crate::feed::line::Place;
 use crate::feed::record::{Act, Key, Record};
@@ -41,11 +41,11 @@ struct Object {
     #[serde(default)]
     source: Source,
     /// The beginning.
-    start: Option<Time>,
+    start: Option<JsonTime>,
     /// The end.
-    end: Option<Time>,
+    end: Option<JsonTime>,
     /// Beginning and end, for who knows but one.
-    time: Option<Time>,
+    time: Option<JsonTime>,
     /// The client.
     client: ClientObject,
     /// What it calls itself.
@@ -81,31 +81,6 @@ struct Source {
     mta: Option<String>,
     /// The instance, where `mta` is absent.
     instance: Option<String>,
-}
-
-/// A time: RFC 3339, or seconds since 1970.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Time {
-    /// Seconds since 1970.
-    Seconds(f64),
-    /// RFC 3339.
-    Text(String),
-}
-
-impl Time {
-    /// In milliseconds since 1970 (UTC).
-    fn ms(&self) -> Option<i64> {
-        match self {
-            // Up to the year 9999.
-            #[allow(clippy::cast_possible_truncation)]
-            Self::Seconds(seconds) if (0.0..253_402_300_800.0).contains(seconds) => {
-                Some((seconds * 1000.0).round() as i64)
-            }
-            Self::Seconds(_) => None,
-            Self::Text(text) => Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond()),
-        }
-    }
 }
 
 /// The client.

@@ -2,11 +2,9 @@
 //!
 //! Exim 4.9x writes `H=name (helo) [ip]:port I=[own]:port Ci=n X=tls CV=no A=login:user F=<sender>`, each part only where it exists or its log selector
 //! is set (manual, section 52.15). The HELO name stands *before* the address. Exim refuses names with other characters than letters, digits, `-`, `.` and `_`,
-//! unless `helo_accept_junk_hosts` lets anything pass; [`contradicts`] is for that case.
+//! unless `helo_accept_junk_hosts` lets anything pass; [`two_readings`] is for that case.
 
-use std::net::IpAddr;
-
-use super::super::text::{after, bracketed_ip, holds, path, quoted_word, unquote, word};
+use super::super::text::{after, bracketed_ip, path, quoted_word, unquote, word};
 use crate::feed::envelope::Message;
 use crate::feed::record::{Act, Address, Key, Peer, Record};
 
@@ -17,6 +15,8 @@ pub struct Head<'a> {
     pub peer: Peer<'a>,
     /// What it calls itself.
     pub helo: Option<&'a [u8]>,
+    /// That name stands in parentheses before the address.
+    pub named: bool,
     /// The connection's id (`Ci=`, from 4.97).
     pub connection: Option<&'a [u8]>,
     /// TLS is in use (`X=`).
@@ -58,15 +58,16 @@ pub fn head(text: &[u8]) -> Option<(Head<'_>, &[u8])> {
         let (name, after_name) = word(rest);
         (ptr, rest) = (Some(name), after_name);
     }
-    let mut helo = ptr;
+    let (mut helo, mut named) = (ptr, false);
     if let Some(inner) = after(rest, b"(") {
         let end = memchr::memmem::find(inner, b") [")?;
-        helo = Some(&inner[..end]);
+        (helo, named) = (Some(&inner[..end]), true);
         rest = &inner[end + 2..];
     }
     let (ip, port, rest) = bracketed_ip(rest)?;
     let peer = Peer { ip, port, ptr };
-    let mut head = Head { peer, helo, connection: None, tls: false, authenticated: false, sender: Address::Unseen };
+    let mut head =
+        Head { peer, helo, named, connection: None, tls: false, authenticated: false, sender: Address::Unseen };
     let rest = attributes(&mut head, rest);
     Some((head, rest))
 }
@@ -125,15 +126,37 @@ pub fn message_id(text: &[u8]) -> Option<(&[u8], &[u8])> {
     id.iter().enumerate().all(fits).then_some((id, rest))
 }
 
-/// Does `text`, which follows a head, hold another head with another address: then the first may be what a junk HELO name wrote, and the line
-/// says nothing for certain about anybody.
-pub fn contradicts(text: &[u8], ip: IpAddr) -> bool {
-    if !holds(text, b") [") {
+/// Could `text`, which follows this head, hold the real one? Where junk HELO names are allowed, a name such as `a) [192.0.2.1] F=<> rejected …` writes a
+/// head of its own, and the real one comes after it. Then there are two readings, and the line says nothing for certain about anybody. An address in brackets that
+/// nothing of Exim's follows, as in a quoted sender, is no second reading.
+pub fn two_readings(head: &Head<'_>, text: &[u8]) -> bool {
+    if !head.named {
         return false;
     }
-    memchr::memmem::find_iter(text, b") [")
-        .any(|at| bracketed_ip(&text[at + 2..]).is_some_and(|(other, ..)| other != ip))
+    memchr::memmem::find_iter(text, b") [").any(|at| {
+        let Some((ip, port, rest)) = bracketed_ip(&text[at + 2..]) else { return false };
+        let mut other = Head { peer: Peer { ip, port, ptr: None }, ..*head };
+        let rest = attributes(&mut other, rest);
+        let follows = FOLLOWS.iter().any(|words| rest.starts_with(words));
+        ip != head.peer.ip && (rest.is_empty() || follows)
+    })
 }
+
+/// What Exim writes after a head and its attributes.
+const FOLLOWS: [&[u8]; 12] = [
+    b" rejected ",
+    b" temporarily rejected ",
+    b" incomplete transaction ",
+    b" sender verify ",
+    b" Warning: ",
+    b" closed",
+    b" lost",
+    b" dropped",
+    b" P=",
+    b" D=",
+    b" F=",
+    b":",
+];
 
 /// The Message-ID of an arrival's `id=`.
 pub fn message_id_field(text: &[u8]) -> Option<&[u8]> {

@@ -9,13 +9,13 @@ mod hook;
 #[cfg(test)]
 mod tests;
 
-use super::Taken;
 use super::text::{after, bracketed_ip, field, holds, path, quoted_word, split, split_last, unquote, word};
+use super::{Taken, address};
 use crate::feed::envelope::{EXIM, Message};
 use crate::feed::kind;
 use crate::feed::record::{Act, Address, Key, Record, Reply};
 use crate::feed::session::{Answer, Body, Closed};
-use head::{Head, contradicts, head, message_id, message_id_field};
+use head::{Head, head, message_id, message_id_field, two_readings};
 
 /// The records of one message of Exim's.
 pub fn parse(message: &Message<'_>, sink: &mut super::Sink<'_>) -> Taken {
@@ -44,7 +44,7 @@ pub fn is_ours(program: &[u8]) -> bool {
 
 /// Lines that begin with `H=`: a command refused, or a transaction given up. `id` is the message id before it, if any.
 fn about_client(message: &Message<'_>, id: Option<&[u8]>, text: &[u8], sink: &mut super::Sink<'_>) -> Taken {
-    let Some((head, rest)) = after(text, b"H=").and_then(head) else { return Taken::Unknown };
+    let Some((head, rest)) = certain(after(text, b"H=")) else { return Taken::Unknown };
     let Some(rest) = after(rest, b" ") else { return Taken::Unknown };
     if let Some(rest) = after(rest, b"incomplete transaction (") {
         return incomplete(message, &head, rest, sink);
@@ -55,36 +55,41 @@ fn about_client(message: &Message<'_>, id: Option<&[u8]>, text: &[u8], sink: &mu
         // Such as "sender verify fail for", "Warning:", "Event requests alternate response": the refusal has its own line.
         (None, None) => return Taken::Ignored,
     };
-    let Some((act, reason)) = refusal(&head, temporary, what) else { return Taken::Unknown };
-    if contradicts(reason, head.peer.ip) {
-        return Taken::Unknown;
-    }
+    let Some(act) = refusal(&head, temporary, what) else { return Taken::Unknown };
     let mut record = head.record(message, act);
     (record.queue_id, record.twofold) = (id, true);
     sink(record);
     Taken::Parsed
 }
 
-/// What was refused, and the text after it.
-fn refusal<'a>(head: &Head<'a>, temporary: bool, what: &'a [u8]) -> Option<(Act<'a>, &'a [u8])> {
+/// A head that can be read in one way only, and what follows it.
+fn certain(text: Option<&[u8]>) -> Option<(Head<'_>, &[u8])> {
+    let text = text?;
+    let (found, rest) = head(text)?;
+    // From the address on: sender and attributes are read already.
+    let address = found.helo.map_or(0, |helo| helo.len());
+    if two_readings(&found, &text[address..]) { None } else { Some((found, rest)) }
+}
+
+/// What was refused.
+fn refusal<'a>(head: &Head<'a>, temporary: bool, what: &'a [u8]) -> Option<Act<'a>> {
     if let Some(rest) = after(what, b"RCPT ") {
         let (recipient, reason) = argument(rest);
         let reply = Reply::Classed(meaning(temporary, reason), None);
-        return Some((Act::Rcpt { sender: head.sender, recipient, reply }, reason));
+        return Some(Act::Rcpt { sender: head.sender, recipient, reply });
     }
     if let Some(rest) = after(what, b"MAIL ") {
         let (sender, reason) = argument(rest);
-        return Some((Act::Mail { sender, reply: Reply::Classed(meaning(temporary, reason), None) }, reason));
+        return Some(Act::Mail { sender, reply: Reply::Classed(meaning(temporary, reason), None) });
     }
-    if let Some(reason) = after(what, b"after DATA").or_else(|| after(what, b"during MIME ACL checks")) {
-        return Some((Act::Data { sender: head.sender, body: Body::Refused }, reason));
+    if what.starts_with(b"after DATA") || what.starts_with(b"during MIME ACL checks") {
+        return Some(Act::Data { sender: head.sender, body: Body::Refused });
     }
-    if let Some(reason) = after(what, b"DATA") {
-        return Some((Act::Data { sender: head.sender, body: Body::Tried }, reason));
+    if what.starts_with(b"DATA") {
+        return Some(Act::Data { sender: head.sender, body: Body::Tried });
     }
     // EHLO, HELO, AUTH, STARTTLS, VRFY, the connection itself.
-    let (_, reason) = word(what);
-    Some((Act::Seen, reason))
+    Some(Act::Seen)
 }
 
 /// A command's argument as the client sent it, `<address>` or an address alone, and the text after the colon. An argument that can be read in two
@@ -127,9 +132,7 @@ const OWN_FAULTS: [&[u8]; 5] =
 /// `incomplete transaction (QUIT) from <sender> for recipients`: the recipients that were accepted.
 fn incomplete(message: &Message<'_>, head: &Head<'_>, text: &[u8], sink: &mut super::Sink<'_>) -> Taken {
     let Some((_, rest)) = split(text, b")") else { return Taken::Unknown };
-    let mut names: &[u8] = &[];
-    let mut sender = Address::Unseen;
-    let mut ambiguous = false;
+    let (mut sender, mut names, mut ambiguous) = (Address::Unseen, &b""[..], false);
     if let Some(rest) = after(rest, b" from ") {
         match path(rest) {
             Some((address, rest)) => {
@@ -142,13 +145,13 @@ fn incomplete(message: &Message<'_>, head: &Head<'_>, text: &[u8], sink: &mut su
     let mut accepted = 0;
     let mut left = names;
     while !left.is_empty() {
-        let Some((_, rest)) = quoted_word(left) else {
-            (names, ambiguous) = (&[], true);
-            accepted = accepted.max(1);
-            break;
-        };
-        accepted += 1;
-        left = rest;
+        match quoted_word(left) {
+            Some((name, rest)) if address::prefix(name) == Some(name.len()) => (accepted, left) = (accepted + 1, rest),
+            _ => {
+                (names, ambiguous, accepted) = (&[], true, accepted.max(1));
+                break;
+            }
+        }
     }
     let mut record = head.record(message, Act::Abandoned { sender, accepted, names });
     record.ambiguous = ambiguous;
@@ -159,14 +162,15 @@ fn incomplete(message: &Message<'_>, head: &Head<'_>, text: &[u8], sink: &mut su
 /// Lines about a connection: `SMTP connection from …`, and how it ended.
 fn connection(message: &Message<'_>, text: &[u8], sink: &mut super::Sink<'_>) -> Taken {
     for (prefix, closed) in ENDS {
-        if let Some((head, _)) = after(text, prefix).and_then(|rest| head(after(rest, b"H=").unwrap_or(rest))) {
+        if let Some((head, _)) = certain(after(text, prefix).map(|rest| after(rest, b"H=").unwrap_or(rest))) {
             return ended(message, &head, closed, prefix.starts_with(b"SMTP data timeout"), sink);
         }
     }
     let Some(rest) = after(text, b"SMTP connection from ") else { return Taken::Ignored };
-    let Some((head, rest)) = head(rest) else { return Taken::Ignored };
+    let Some((head, rest)) = certain(Some(rest)) else { return Taken::Unknown };
     let Some(rest) = after(rest, b" ") else { return Taken::Unknown };
-    if rest.starts_with(b"(TCP/IP connection count") {
+    // Written before the client can say anything.
+    if rest.starts_with(b"(TCP/IP connection count") && head.helo.is_none() {
         // The daemon writes it, under its own process id: it belongs to the session only where address and port tell so.
         if !matches!(head.key(message), Key::Peer { .. }) {
             return Taken::Ignored;
@@ -214,7 +218,7 @@ fn ended(message: &Message<'_>, head: &Head<'_>, closed: Closed, in_data: bool, 
 fn refused_command(message: &Message<'_>, text: &[u8], sink: &mut super::Sink<'_>) -> Taken {
     let Some(rest) = after(text, b"rejected ") else {
         // `refused connection from [ip] (reason)`
-        let Some((head, _)) = after(text, b"refused connection from ").and_then(head) else { return Taken::Ignored };
+        let Some((head, _)) = certain(after(text, b"refused connection from ")) else { return Taken::Ignored };
         sink(head.record(message, Act::Seen));
         return Taken::Parsed;
     };
@@ -222,7 +226,7 @@ fn refused_command(message: &Message<'_>, text: &[u8], sink: &mut super::Sink<'_
     if !command.iter().all(u8::is_ascii_uppercase) {
         return Taken::Ignored;
     }
-    let Some((head, _)) = after(rest, b"from ").and_then(|rest| head(after(rest, b"H=").unwrap_or(rest))) else {
+    let Some((head, _)) = certain(after(rest, b"from ").map(|rest| after(rest, b"H=").unwrap_or(rest))) else {
         return Taken::Ignored;
     };
     let mut record = head.record(message, Act::Seen);
@@ -235,7 +239,7 @@ fn refused_command(message: &Message<'_>, text: &[u8], sink: &mut super::Sink<'_
 fn loose(message: &Message<'_>, text: &[u8], sink: &mut super::Sink<'_>) -> Taken {
     if let Some(rest) = after(text, b"unexpected ") {
         let rest = after(rest, b"disconnection while reading SMTP command from ");
-        let Some((head, _)) = rest.and_then(head) else { return Taken::Ignored };
+        let Some((head, _)) = certain(rest) else { return Taken::Ignored };
         return ended(message, &head, Closed::Lost, false, sink);
     }
     match message_id(text) {
@@ -268,7 +272,7 @@ fn arrival(message: &Message<'_>, id: &[u8], text: &[u8], sink: &mut super::Sink
         sink(Record::new(Key::Queue(id), Act::Sender { sender, recipients: 0 }));
         return Taken::Parsed;
     };
-    let Some((mut head, rest)) = head(rest) else { return Taken::Unknown };
+    let Some((mut head, rest)) = certain(Some(rest)) else { return Taken::Unknown };
     // The protocol's letters after the name (RFC 3848): `a` AUTH, `s` TLS.
     let protocol = field(rest, b"P").and_then(|p| after(p, b"esmtp")).unwrap_or(b"");
     head.authenticated |= protocol.contains(&b'a') || field(rest, b"A").is_some();
