@@ -16,6 +16,8 @@
 mod captured;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod hostile_others;
 mod id;
 mod join;
 mod open;
