@@ -22,6 +22,8 @@ mod id;
 mod join;
 mod open;
 mod queue;
+#[cfg(test)]
+mod servers;
 mod settle;
 mod table;
 #[cfg(test)]
