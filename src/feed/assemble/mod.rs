@@ -13,11 +13,17 @@
 //! | [`id`] | what makes it the same session when it is read again |
 
 #[cfg(test)]
+mod captured;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod hostile_others;
 mod id;
 mod join;
 mod open;
 mod queue;
+#[cfg(test)]
+mod servers;
 mod settle;
 mod table;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Each names the same few things in its own way. The message may itself be a whole syslog line, when the shipper only followed a file.
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Head, decimal, epoch, head, lossy, tag, within};
@@ -24,6 +25,47 @@ const TIME: [&str; 4] = ["timestamp", "@timestamp", "time", "date"];
 
 /// journald's time, in microseconds.
 const TIME_US: &str = "__REALTIME_TIMESTAMP";
+
+/// A time: RFC 3339, or seconds since 1970.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum JsonTime {
+    /// Seconds since 1970.
+    Seconds(f64),
+    /// RFC 3339.
+    Text(String),
+}
+
+impl JsonTime {
+    /// In milliseconds since 1970 (UTC).
+    pub fn ms(&self) -> Option<i64> {
+        match self {
+            // Up to the year 9999.
+            #[allow(clippy::cast_possible_truncation)]
+            Self::Seconds(seconds) if (0.0..253_402_300_800.0).contains(seconds) => {
+                Some((seconds * 1000.0).round() as i64)
+            }
+            Self::Seconds(_) => None,
+            Self::Text(text) => Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond()),
+        }
+    }
+}
+
+/// The time of a line that is a session: when it was written, so its end, where that is told.
+pub(super) fn session_ms(line: &[u8]) -> Option<i64> {
+    /// The members that tell.
+    #[derive(Deserialize)]
+    struct Times {
+        /// The end.
+        end: Option<JsonTime>,
+        /// Beginning and end.
+        time: Option<JsonTime>,
+        /// The beginning.
+        start: Option<JsonTime>,
+    }
+    let Times { end, time, start } = serde_json::from_slice(line).ok()?;
+    end.or(time).or(start)?.ms()
+}
 
 /// The fields of a line.
 #[derive(Debug, Default)]

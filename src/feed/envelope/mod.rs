@@ -14,6 +14,8 @@
 
 mod json;
 
+pub use json::JsonTime;
+
 use std::borrow::Cow;
 
 use super::time::Clock;
@@ -81,7 +83,7 @@ impl Envelope {
                 if self.fields.read(line) {
                     self.fields.head(clock, arrived_ms)?
                 } else {
-                    Head { program: JSON, text: line, ..Head::default() }
+                    Head { time_ms: json::session_ms(line), program: JSON, text: line, ..Head::default() }
                 }
             }
             _ => head(line, clock, arrived_ms)?,
@@ -176,7 +178,9 @@ fn own_form(text: &[u8]) -> Option<Head<'_>> {
             Some(Head { time_ms: epoch(stamp, 1), stamp, program: SMTPD_FILTER, text, ..Head::default() })
         }
         b'c' if text.starts_with(b"config|") => Some(Head { program: SMTPD_FILTER, text, ..Head::default() }),
-        b'{' if text.ends_with(b"}") => Some(Head { program: JSON, text, ..Head::default() }),
+        b'{' if text.ends_with(b"}") => {
+            Some(Head { time_ms: json::session_ms(text), program: JSON, text, ..Head::default() })
+        }
         _ => None,
     }
 }
