@@ -171,7 +171,7 @@ impl Assembler {
             return;
         };
         (counts.clock_future, counts.clock_backward) = (clock.future, clock.backward);
-        join.advance(line.place, clock.last_ms(), counts, out);
+        join.advance(line.place, clock.last_ms(), clock.held_ms, counts, out);
         let Some((format, parser)) = service::parser(*format, &message) else {
             counts.ignored += 1;
             return;

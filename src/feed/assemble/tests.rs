@@ -150,6 +150,18 @@ fn sessions_of_postfix() {
          02 smtpd[2]: disconnect from h.example[192.0.2.1] ehlo=1 quit=1 commands=2",
         &["noise 192.0.2.1:4001 ok= no= Unknown complete", "noise 192.0.2.1 ok= no= Quit complete"],
     );
+    // Two visits of one client, greeted in the order they were handed on.
+    check(
+        "01 postscreen[1]: CONNECT from [192.0.2.1]:4001 to [127.0.0.1]:25
+         01 postscreen[1]: CONNECT from [192.0.2.1]:4002 to [127.0.0.1]:25
+         01 postscreen[1]: PASS OLD [192.0.2.1]:4001
+         01 postscreen[1]: PASS OLD [192.0.2.1]:4002
+         02 smtpd[2]: connect from h.example[192.0.2.1]
+         02 smtpd[3]: connect from h.example[192.0.2.1]
+         02 smtpd[3]: disconnect from h.example[192.0.2.1] ehlo=1 quit=1 commands=2
+         02 smtpd[2]: disconnect from h.example[192.0.2.1] ehlo=1 quit=1 commands=2",
+        &["noise 192.0.2.1:4001 ok= no= Quit complete", "noise 192.0.2.1:4002 ok= no= Quit complete"],
+    );
     // A new client on the same process: the old one's end was lost.
     check(
         "01 smtpd[2]: connect from h.example[192.0.2.1]
@@ -351,6 +363,11 @@ fn identical_lines_of_a_second_are_told_apart() {
     let found = sessions(visit.repeat(3).as_bytes());
     assert_eq!(found.len(), 3);
     assert!(found[0].id != found[1].id && found[1].id != found[2].id && found[0].id != found[2].id);
+    // A line that comes late, in a second that has passed already.
+    let late = "Nov 21 19:00:02 mx postfix/smtpd[2]: connect from h[192.0.2.2]\n";
+    let found_late = sessions((visit.to_owned() + late + visit).as_bytes());
+    assert_eq!(found_late.len(), 3);
+    assert_ne!(found_late[0].id, found_late[2].id);
     let other_input = AssemblerOptions { input: "other".into(), ..options(Format::Postfix) };
     let (mut other, mut out) = (Assembler::new(other_input), Vec::new());
     feed(&mut other, visit.as_bytes(), &mut out);
