@@ -45,10 +45,10 @@ use oracle::{Hits, NOERROR, NXDOMAIN, Theirs, expected, may_be_absent};
 use translate::{for_rbldnsd, is_ip4, without_ip4};
 use verdict::judge;
 
-/// Comparisons of the usual run.
-const COMPARISONS: u64 = 200_000;
+/// Comparisons of the usual run, at least: enough to meet every class.
+const COMPARISONS: u64 = 320_000;
 /// Its seed.
-const SEED: u64 = 1;
+const SEED: u64 = 3;
 /// Questions about each zone.
 const QUESTIONS: u64 = 400;
 /// Threads: each has a pair of servers of its own.

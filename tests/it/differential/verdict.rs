@@ -44,6 +44,7 @@ pub fn judge(
     if !expected.data().iter().filter(|(rtype, _)| *rtype == NS).all(|record| ours.data().contains(record)) {
         return Err("a name server is missing".into());
     }
+    let uncompressed: usize = expected.authority.iter().map(record_octets).sum();
     let (left, right) = (without_servers(expected, facts), without_servers(ours, facts));
     if left != *expected || right != *ours {
         classes.push(Class::ManyServers);
@@ -53,7 +54,6 @@ pub fn judge(
     if expected.authority != ours.authority {
         // They are a courtesy: where there is no room for all of them there are none, and that is no truncation.
         let courtesy = |answer: &Answer| answer.authority.iter().all(|(rtype, ..)| *rtype == NS);
-        let uncompressed: usize = expected.authority.iter().map(record_octets).sum();
         if courtesy(expected) && ours.authority.is_empty() && ours.octets + uncompressed > limit.min(OUR_LIMIT) {
             classes.push(Class::TooLarge);
         } else if courtesy(ours) && expected.authority.is_empty() && expected.repeated {
