@@ -18,9 +18,21 @@ const DISCARD: &str = "100::";
 
 /// Write a zone as a DNS master file.
 ///
-/// The output is written line by line, so it should be buffered. Errors: the output can not be written.
+/// The output is written line by line, so it should be buffered. Errors: the output can not be written; or, of kind
+/// `Unsupported` and before anything is written, a section stands where addresses of another one do.
 pub fn master_file(zone: &Zone, out: &mut dyn Write) -> io::Result<()> {
     let sections = sections(zone);
+    if let Some(mount) = within_addresses(&sections) {
+        let mut name = Vec::new();
+        push_name(&mut name, mount);
+        let name = String::from_utf8_lossy(&name);
+        let why = format!(
+            "{}: section `{name}` is named like a part of an address beside a list of addresses, which no master file \
+             can say; give it another name",
+            zone.settings.name
+        );
+        return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+    }
     let ttl = zone.datasets.first().and_then(|dataset| Some(zone.ttl_of(dataset.parts().first()?.1)));
     writeln!(out, "; {}, serial {}, written by dnsbld {}", zone.settings.name, zone.serial, env!("CARGO_PKG_VERSION"))?;
     let mut file = File::new(out, ttl.unwrap_or(zone.settings.ttl))?;
@@ -62,6 +74,27 @@ fn sections(zone: &Zone) -> BTreeMap<Vec<u8>, Vec<&Dataset>> {
     sections
 }
 
+/// A section whose name, seen from another one with addresses, is the beginning of an address: `5` or `a.b`.
+fn within_addresses<'s>(sections: &'s BTreeMap<Vec<u8>, Vec<&Dataset>>) -> Option<&'s [u8]> {
+    let with_addresses = |datasets: &[&Dataset]| datasets.iter().any(|dataset| dataset.kind().has_addresses());
+    let outer = sections.iter().filter(|(_, datasets)| with_addresses(datasets));
+    let is_within = |inner: &[u8], outer: &[u8]| {
+        let Some(between) = inner.strip_suffix(outer).filter(|between| !between.is_empty()) else { return false };
+        let mut rest = between;
+        // Octets and nibbles alike: whoever names a section so has not thought of addresses at all.
+        while let Some((&len, more)) = rest.split_first() {
+            let Some((label, next)) = more.split_at_checked(usize::from(len)) else { return false };
+            let label = str::from_utf8(label).unwrap_or("-");
+            if label.parse::<u8>().is_err() && (len != 1 || u8::from_str_radix(label, 16).is_err()) {
+                return false;
+            }
+            rest = next;
+        }
+        true
+    };
+    outer.flat_map(|(outer, _)| sections.keys().filter(|inner| is_within(inner, outer))).next().map(Vec::as_slice)
+}
+
 /// The zone's own records.
 fn apex(zone: &Zone, file: &mut File<'_>) -> io::Result<()> {
     let name = &zone.settings.name;
@@ -76,7 +109,7 @@ fn apex(zone: &Zone, file: &mut File<'_>) -> io::Result<()> {
         })?,
         None => file.comment("no dataset has a $SOA, so this is no whole zone")?,
     }
-    let servers = || zone.ns.iter().flat_map(|ns| ns.names.iter().map(|(name, _)| (ns.ttl, name)));
+    let servers = || zone.ns.iter().flat_map(|ns| ns.servers.iter().map(|server| (ns.ttl, &server.name)));
     for (ttl, server) in servers() {
         file.record(b"@", ttl, "NS", |line| push_absolute(line, server))?;
     }

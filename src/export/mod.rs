@@ -19,6 +19,8 @@
 //! - A name excluded from below a wildcard of a `dnset` has to exist: it is NODATA rather than NXDOMAIN, by a HINFO
 //!   record where nothing else makes it exist.
 //! - Partial addresses are NODATA only where something is listed below them.
+//! - A section of `combined` whose name is a part of an address (`5`, `a.b`) beside a list of addresses is an error: the
+//!   same names would be both.
 //! - A name with an asterisk for a label is left out, for it would be a wildcard.
 //! - The code for addresses in a zone of names (`wrong-kind-code`) would be a record for each address there is.
 

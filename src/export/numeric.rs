@@ -135,7 +135,8 @@ impl<'z> Scale<'z> {
                 let whole = depth == shape.labels();
                 let alone = count_labels(labels) == depth as usize;
                 let len = (128 - shape.bits_behind(depth)) as u8;
-                if !(whole && alone) {
+                // A whole address with something to say is told apart by that.
+                if !(whole && alone && matches!(exact, Some(Some(_)))) {
                     scale.mark_depths.push(depth);
                     marks.push(Prefix { first, id: scale.mark_depths.len() as u32, len });
                 }

@@ -517,6 +517,10 @@ fn wildcards_stop_where_names_exist() {
         &[(Kind::Ip4Trie, "10.20.0.0/16\n"), (Kind::Generic, "x.5.3.20.10 A 127.0.0.9\n4.20.10 A 127.0.0.8\n")],
         &["5.3.20.10 A 2", "*.3.20.10 A 2", "*.4.20.10 A 2", "*.20.10 A 2", "x.5.3.20.10 A 9", "4.20.10 A 8"],
     );
+    check(
+        &[(Kind::Ip4Trie, "10.20.3.0/24\n"), (Kind::Dnset, "*.5.3.20.10 :3:\n")],
+        &["5.3.20.10 A 2", "*.3.20.10 A 2", "*.5.3.20.10 A 3"],
+    );
     // One name out of a list of addresses and a list of names.
     check(
         &[(Kind::Ip4Set, "127.0.0.2\n"), (Kind::Dnset, "2.0.0.127 :3:\n2.0.0.128 :3:\n")],
@@ -534,6 +538,16 @@ fn wildcards_stop_where_names_exist() {
         &["b HINFO \"empty\" \"\"", "x.c A 7", "w A 2", "*.w A 2", "a.w HINFO \"empty\" \"\""],
     );
     check(&[(Kind::Dnset, "\\042.lit\na.\\042.lit\nfine\n")], &["fine A 2"]);
+}
+
+#[test]
+fn sections_amid_addresses_are_an_error() {
+    for (mounts, wrong) in [("@ 5", true), ("a 5.b.a", true), ("a f.a", true), ("a b 5.c", false), ("a 256.a", false)] {
+        let (outer, inner) = mounts.split_once(' ').unwrap();
+        let text = format!("$DATASET ip4set {outer}\n1.2.3.4\n$DATASET dnset {inner}\nx\n");
+        let error = master_file(&zone(&[(Kind::Combined, text)]), &mut Vec::new()).err();
+        assert_eq!(error.map(|error| error.kind()), wrong.then_some(std::io::ErrorKind::Unsupported), "{mounts}");
+    }
 }
 
 #[test]

@@ -6,9 +6,10 @@
 //!
 //! - `options`, `specs`, `sockets`: the command line, its zones, its addresses.
 //! - `process`: daemon, pid file, chroot, user. `text`: where words go. `told`: what the loader says.
-//! - `run`: the wiring. `queries` and `statistics`: the two files.
+//! - `run`: the wiring. `dump`: `-d`. `queries` and `statistics`: the two files.
 //! - `print_config`: the same set-up as settings. `help`: `-h`.
 
+mod dump;
 mod help;
 mod options;
 mod print_config;
@@ -39,7 +40,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             let print = |text: String| told(|out| out.write_all(text.as_bytes()));
             (print_config::settings(&options).and_then(print), ExitCode::SUCCESS)
         }
-        Ok(Asked::Run(options)) if options.dump => (run::dump(&options), ExitCode::SUCCESS),
+        Ok(Asked::Run(options)) if options.dump => (dump::dump(&options), ExitCode::SUCCESS),
         Ok(Asked::Run(options)) => return run::run(&options),
         Err(why) => (Err(why), ExitCode::FAILURE),
     };

@@ -235,22 +235,27 @@ fn raise_descriptor_limit() {
 /// One zone as rbldnsd serves it: nothing made up, no guards.
 fn zone_spec(zone: &Zone, options: &Options) -> ZoneSpec {
     ZoneSpec {
-        settings: ZoneSettings {
-            name: zone.name.clone(),
-            ns: Vec::new(),
-            mname: None,
-            rname: None,
-            ttl: options.ttl.default,
-            negative_ttl: 0,
-            ttl_min: options.ttl.min,
-            ttl_max: options.ttl.max,
-            make_apex: false,
-            retired: None,
-            wrong_kind: None,
-        },
+        settings: zone_settings(zone, options),
         sources: zone.sources.clone(),
         guard: GuardOptions::OFF,
         expiry: ExpiryOptions::None,
+    }
+}
+
+/// A zone's settings as the options give them: nothing made up.
+pub fn zone_settings(zone: &Zone, options: &Options) -> ZoneSettings {
+    ZoneSettings {
+        name: zone.name.clone(),
+        ns: Vec::new(),
+        mname: None,
+        rname: None,
+        ttl: options.ttl.default,
+        negative_ttl: 0,
+        ttl_min: options.ttl.min,
+        ttl_max: options.ttl.max,
+        make_apex: false,
+        retired: None,
+        wrong_kind: None,
     }
 }
 
@@ -432,9 +437,4 @@ impl Server<'_> {
             }
         }
     }
-}
-
-/// Write the zones out as master files (`-d`). The error is a sentence.
-pub fn dump(_options: &Options) -> Result<(), String> {
-    Err("-d is not supported by this version; `dnsbld query` looks single names up in the files".to_owned())
 }

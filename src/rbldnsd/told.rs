@@ -15,8 +15,10 @@ use crate::load::{GLOBAL_ACL, Report, Reporter};
 use crate::sys;
 use crate::zonefile::Source;
 
+/// What becomes of a zone some of whose datasets can not be used.
+pub const NOT_SERVED: &str = "not all datasets are loaded, zone will not be serviced";
 /// Warnings of a dataset that are shown; the rest is counted.
-const WARNINGS_MAX: usize = 5;
+pub const WARNINGS_MAX: usize = 5;
 
 /// A reporter that says everything in rbldnsd's words. `titles` is what the command line calls each dataset.
 pub fn reporter(text: &Text, titles: HashMap<Source, String>) -> Reporter {
@@ -24,13 +26,7 @@ pub fn reporter(text: &Text, titles: HashMap<Source, String>) -> Reporter {
     Reporter::new(move |report| {
         let title = |source: &Source| titles.get(source).cloned().unwrap_or_else(|| source.kind.to_string());
         match report {
-            Report::Warnings { source, first, more } => {
-                first.iter().take(WARNINGS_MAX).for_each(|warning| text.warn(&finding(warning)));
-                let more = more + first.len().saturating_sub(WARNINGS_MAX) as u64;
-                if more > 0 {
-                    text.warn(&format!("{}: {more} more warnings suppressed", title(source)));
-                }
-            }
+            Report::Warnings { source, first, more } => warnings(&text, &title(source), first, *more),
             Report::Read { source, dataset, mtime_s } => {
                 loaded(&title(source), dataset, *mtime_s).iter().for_each(|line| text.info(line));
             }
@@ -44,7 +40,7 @@ pub fn reporter(text: &Text, titles: HashMap<Source, String>) -> Reporter {
                 text.error(&format!("zone {zone}: not all datasets are loaded, the last good data stay in service"));
             }
             Report::Lacking { zone, served: false } => {
-                text.error(&format!("zone {zone}: not all datasets are loaded, zone will not be serviced"));
+                text.error(&format!("zone {zone}: {NOT_SERVED}"));
             }
             Report::Done { elapsed } => {
                 let now = self::user_time();
@@ -54,6 +50,15 @@ pub fn reporter(text: &Text, titles: HashMap<Source, String>) -> Reporter {
             }
         }
     })
+}
+
+/// Say what is wrong with a dataset's lines: the first of them, and how many `more` there are.
+pub fn warnings(text: &Text, title: &str, first: &[Diagnostic], more: u64) {
+    first.iter().take(WARNINGS_MAX).for_each(|warning| text.warn(&finding(warning)));
+    let more = more + first.len().saturating_sub(WARNINGS_MAX) as u64;
+    if more > 0 {
+        text.warn(&format!("{title}: {more} more warnings suppressed"));
+    }
 }
 
 /// Time that the process has computed.
@@ -73,7 +78,7 @@ fn finding(finding: &Diagnostic) -> String {
 }
 
 /// What makes a file bad.
-fn bad_file(why: &BadFile) -> String {
+pub fn bad_file(why: &BadFile) -> String {
     match why {
         BadFile::Io { file, error } => format!("file {}: unable to open file: {}", file.display(), plain(error)),
         BadFile::Changed { file } => format!("file {}: file changed while we were reading it", file.display()),

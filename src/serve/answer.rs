@@ -456,19 +456,15 @@ impl<'s> Reply<'_, '_, '_, 's> {
     /// Write the SOA; in negative answers under the negative TTL.
     fn soa(&mut self, zone: &Zone, section: Section, negative: bool) -> Result<(), NoRoom> {
         let Some(soa) = &zone.soa else { return Ok(()) };
-        let ttl = if negative { soa.negative_ttl } else { soa.ttl };
-        let data = [Piece::Name(&soa.mname), Piece::Name(&soa.rname), Piece::Octets(&soa.numbers)];
-        self.writer.apex_record(section, rtype::SOA, ttl, &data)
+        self.writer.apex_record(section, if negative { &soa.negative } else { &soa.answer })
     }
 
     /// Write the name servers, beginning with another one each time.
     fn ns(&mut self, zone: &Zone, section: Section) -> Result<(), NoRoom> {
         let Some(ns) = &zone.ns else { return Ok(()) };
-        let first = self.context.rotation as usize % ns.names.len().max(1);
-        let (tail, head) = ns.names.split_at(first);
-        head.iter()
-            .chain(tail)
-            .try_for_each(|(_, target)| self.writer.apex_record(section, rtype::NS, ns.ttl, &[Piece::Name(target)]))
+        let first = self.context.rotation as usize % ns.servers.len().max(1);
+        let (tail, head) = ns.servers.split_at(first);
+        head.iter().chain(tail).try_for_each(|server| self.writer.apex_record(section, &server.record))
     }
 
     /// Finish: authority and additional records, or what tells that there is nothing, or that there is too much.
@@ -512,9 +508,9 @@ impl<'s> Reply<'_, '_, '_, 's> {
     fn glue(&mut self, snapshot: &Snapshot, zone: &Zone, number: usize) {
         let Some(ns) = &zone.ns else { return };
         for glue in snapshot.glue(number) {
-            let Some((_, target)) = ns.names.get(glue.server) else { continue };
+            let Some(server) = ns.servers.get(glue.server) else { continue };
             let data = [Piece::Octets(&glue.address)];
-            if self.writer.other_record(Section::Additional, target, rtype::A, glue.ttl, &data).is_err() {
+            if self.writer.other_record(Section::Additional, &server.owner, rtype::A, glue.ttl, &data).is_err() {
                 return;
             }
         }

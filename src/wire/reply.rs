@@ -77,6 +77,41 @@ impl Piece<'_> {
     }
 }
 
+/// A record owned by the zone, ready to be copied: all that is put in is where the zone's name stands in the question.
+#[derive(Clone, Debug)]
+pub struct ApexRecord {
+    /// The record, with a pointer of offset 0 for each zone's name in it.
+    octets: Box<[u8]>,
+    /// Where those pointers stand; the owner is the first. A SOA has two names beside it.
+    pointers: [u16; 3],
+    /// How many there are.
+    pointer_count: u8,
+}
+
+impl ApexRecord {
+    /// A record whose data are names (two at most) with octets behind them.
+    pub fn new(rtype: u16, ttl: u32, names: &[&TargetName], tail: &[u8]) -> Self {
+        const POINTER: [u8; 2] = [0xc0, 0];
+        let mut octets = POINTER.to_vec();
+        octets.extend(rtype.to_be_bytes());
+        octets.extend(class::IN.to_be_bytes());
+        octets.extend(ttl.to_be_bytes());
+        let data_len = names.iter().map(|name| name.len()).sum::<usize>() + tail.len();
+        octets.extend((data_len as u16).to_be_bytes());
+        let (mut pointers, mut pointer_count) = ([0; 3], 1);
+        for name in names {
+            octets.extend_from_slice(&name.octets);
+            if name.in_zone {
+                pointers[pointer_count] = octets.len() as u16;
+                pointer_count += 1;
+                octets.extend(POINTER);
+            }
+        }
+        octets.extend_from_slice(tail);
+        Self { octets: octets.into(), pointers, pointer_count: pointer_count as u8 }
+    }
+}
+
 /// There is no room for a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRoom;
@@ -168,9 +203,21 @@ impl<'b> Writer<'b> {
     }
 
     /// Write a record owned by the zone.
-    pub fn apex_record(&mut self, section: Section, rtype: u16, ttl: u32, data: &[Piece<'_>]) -> Result<(), NoRoom> {
-        const APEX: TargetNameRef<'static> = TargetNameRef { octets: &[], in_zone: true };
-        self.owned_record(section, Some(APEX), rtype, ttl, data)
+    #[inline]
+    pub fn apex_record(&mut self, section: Section, record: &ApexRecord) -> Result<(), NoRoom> {
+        let end = self.at + record.octets.len();
+        if end > self.limit {
+            return Err(NoRoom);
+        }
+        let written = &mut self.buf[self.at..end];
+        written.copy_from_slice(&record.octets);
+        let pointer = (0xc000 | self.zone_at).to_be_bytes();
+        for &at in record.pointers.iter().take(usize::from(record.pointer_count)) {
+            written[usize::from(at)..usize::from(at) + 2].copy_from_slice(&pointer);
+        }
+        self.at = end;
+        self.counts[section as usize] += 1;
+        Ok(())
     }
 
     /// Write a record owned by some name.

@@ -17,7 +17,8 @@ use crate::dataset::names::{Names, NamesBuilder};
 use crate::dataset::records::RecordType;
 use crate::dataset::{Dataset, Kind, NameServers, Soa};
 use crate::wire::name::{Name, QueryName};
-use crate::wire::reply::TargetName;
+use crate::wire::reply::{ApexRecord, TargetName};
+use crate::wire::rtype;
 
 /// Refresh, retry and expire of a made-up SOA, s: values that RFC 1912 section 2.2 finds sane for a zone that
 /// changes every few minutes.
@@ -99,10 +100,12 @@ pub struct Zone {
 /// A SOA, ready to be written.
 #[derive(Debug)]
 pub(crate) struct ApexSoa {
+    /// The record for who asks for it.
+    pub answer: ApexRecord,
+    /// The record of negative answers: its TTL is the smaller of its own and its minimum (RFC 2308 section 5).
+    pub negative: ApexRecord,
     /// TTL when it is asked for, s.
     pub ttl: u32,
-    /// TTL in negative answers, s: the smaller of its own and its minimum (RFC 2308 section 5).
-    pub negative_ttl: u32,
     /// MNAME.
     pub mname: TargetName,
     /// RNAME.
@@ -116,8 +119,19 @@ pub(crate) struct ApexSoa {
 pub(crate) struct ApexNs {
     /// TTL, s.
     pub ttl: u32,
-    /// The names.
-    pub names: Vec<(Name, TargetName)>,
+    /// Each of them.
+    pub servers: Vec<ApexServer>,
+}
+
+/// A name server, ready to be written.
+#[derive(Debug)]
+pub(crate) struct ApexServer {
+    /// Its name.
+    pub name: Name,
+    /// The NS record.
+    pub record: ApexRecord,
+    /// Its name as the owner of its addresses.
+    pub owner: TargetName,
 }
 
 impl Zone {
@@ -149,11 +163,16 @@ impl Zone {
                 numbers[4 * at..4 * at + 4].copy_from_slice(&number.to_be_bytes());
             }
             let (mname, rname) = (target(&soa.mname), target(&soa.rname));
-            ApexSoa { ttl, negative_ttl: ttl.min(soa.minimum), mname, rname, numbers }
+            let record = |ttl| ApexRecord::new(rtype::SOA, ttl, &[&mname, &rname], &numbers);
+            ApexSoa { answer: record(ttl), negative: record(ttl.min(soa.minimum)), ttl, mname, rname, numbers }
         });
         let ns = ns.map(|ns| {
-            let names = ns.names.iter().map(|name| (name.clone(), target(name))).collect();
-            ApexNs { ttl: clamp(ns.ttl), names }
+            let ttl = clamp(ns.ttl);
+            let server = |name: &Name| {
+                let owner = target(name);
+                ApexServer { name: name.clone(), record: ApexRecord::new(rtype::NS, ttl, &[&owner], &[]), owner }
+            };
+            ApexNs { ttl, servers: ns.names.iter().map(server).collect() }
         });
         let label_count = settings.name.label_count();
         let kinds = || datasets.iter().flat_map(|dataset| dataset.parts()).map(|(_, part)| part.kind());
@@ -314,8 +333,8 @@ impl Snapshot {
     fn find_glue(&self, zone: &Zone) -> Vec<Glue> {
         let mut glue: Vec<Glue> = Vec::new();
         let mut least = u32::MAX;
-        for (server, (name, _)) in zone.ns.iter().flat_map(|ns| ns.names.iter().enumerate()) {
-            let name = QueryName::of(name);
+        for (server, apex) in zone.ns.iter().flat_map(|ns| ns.servers.iter().enumerate()) {
+            let name = QueryName::of(&apex.name);
             let Some((home, _, below)) = self.find_zone(&name) else { continue };
             if home.state != ZoneState::Ready {
                 continue;

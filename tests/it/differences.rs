@@ -211,6 +211,24 @@ pub const DIFFERENCES: &[Difference] = &[
         "skips the line and tells it with its number",
         "what would be listed is not what was written",
     ),
+    row(
+        "records beside an access list's `empty`",
+        "hides the records of `generic` inside of `combined` with the rest",
+        "shows them to those to whom the lists are empty",
+        "the manual promises them",
+    ),
+    row(
+        "-t ::2m",
+        "ends with `inconsistent def:min:max ttl`",
+        "lowers the default to the most",
+        "it is the manual's own example",
+    ),
+    row(
+        "version.bind",
+        "tells its version",
+        "tells `rbldnsd (dnsbld VERSION)`; `-v` leaves `rbldnsd`, and twice refuses, as before",
+        "it begins with the name that monitors look for, and tells which program answers",
+    ),
 ];
 
 /// The row of a name.

@@ -52,6 +52,9 @@ impl Answer {
     /// Make it a NODATA or NXDOMAIN answer with the SOA that the zone would give.
     pub fn negative(&mut self, code: &str, facts: &Facts) {
         *self = Self { aa: true, ..Self::bare(code) };
+        if facts.bare && !facts.soa {
+            return;
+        }
         self.authority.insert("SOA".into());
         self.ttls.insert(format!("SOA={}", facts.negative_ttl));
     }
@@ -112,6 +115,8 @@ pub struct Facts {
     pub ns: bool,
     /// Whether positive answers carry NS in authority.
     pub full: bool,
+    /// Whether nothing is made up that the data lack: rbldnsd's command line.
+    pub bare: bool,
 }
 
 impl Facts {
@@ -184,6 +189,34 @@ pub const ON_DATA: &[Difference] = &[
         },
     },
     Difference {
+        name: "negative TTL capped",
+        reason: "RFC 2308 section 5: the negative TTL is the lesser of the SOA's TTL and its minimum",
+        rewrite: |asked, answer| {
+            let capped = format!("SOA={}", asked.facts.negative_ttl);
+            if answer.denies() && answer.authority.contains("SOA") && !answer.ttls.contains(&capped) {
+                answer.ttls = [capped].into();
+                return true;
+            }
+            false
+        },
+    },
+    Difference {
+        name: "ordinary types of high number",
+        reason: "RFC 3597 and RFC 8906: an unknown type is NODATA at a name that exists, never NOTIMP (D-6)",
+        rewrite: |asked, answer| {
+            if answer.code == "NOTIMP" && asked.qtype >= 256 && asked.wire.is_none() {
+                answer.negative("NOERROR", asked.facts);
+                return true;
+            }
+            false
+        },
+    },
+];
+
+/// The differences of zones whose data lack a SOA or name servers: the settings make them up, rbldnsd's command line does
+/// not. They apply after the others.
+pub const MADE_UP: &[Difference] = &[
+    Difference {
         name: "made-up SOA in negative answers",
         reason: "RFC 2308: without a SOA a negative answer can not be cached (D-12); made of the settings where the \
                  data has none",
@@ -234,29 +267,6 @@ pub const ON_DATA: &[Difference] = &[
                 answer.ttls.insert("NS=*".into());
             }
             true
-        },
-    },
-    Difference {
-        name: "negative TTL capped",
-        reason: "RFC 2308 section 5: the negative TTL is the lesser of the SOA's TTL and its minimum",
-        rewrite: |asked, answer| {
-            let capped = format!("SOA={}", asked.facts.negative_ttl);
-            if answer.denies() && answer.authority.contains("SOA") && !answer.ttls.contains(&capped) {
-                answer.ttls = [capped].into();
-                return true;
-            }
-            false
-        },
-    },
-    Difference {
-        name: "ordinary types of high number",
-        reason: "RFC 3597 and RFC 8906: an unknown type is NODATA at a name that exists, never NOTIMP (D-6)",
-        rewrite: |asked, answer| {
-            if answer.code == "NOTIMP" && asked.qtype >= 256 && asked.wire.is_none() {
-                answer.negative("NOERROR", asked.facts);
-                return true;
-            }
-            false
         },
     },
 ];

@@ -3,7 +3,7 @@
 //! `server` starts and asks it, `message` spells queries and replies, `differences` is
 //! the table of what may differ from rbldnsd, `judge` and `differential` hold answers against it.
 //! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by other servers (`export`), by rbldnsd (`access`,
-//! `conformance`, `differential`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`, `metrics`), and by
+//! `conformance`, `differential`, `documented`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`, `metrics`), and by
 //! what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how to run them.
 
 mod access;
@@ -12,6 +12,7 @@ mod cli;
 mod conformance;
 mod differences;
 mod differential;
+mod documented;
 mod duties;
 mod edns;
 mod export;

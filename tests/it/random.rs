@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use crate::garbage::Random;
-use crate::judge::{Answer, Asked, ON_DATA, Tally};
+use crate::judge::{Answer, Asked, MADE_UP, ON_DATA, Tally};
 use crate::lists::nibbles;
 use crate::message::{edns, query, type_name};
 use crate::rbldnsd::Rbldnsd;
@@ -232,7 +232,7 @@ fn random_zones_answer_as_rbldnsd() {
             }
         }
     }
-    tally.finish(&[ON_DATA], false);
+    tally.finish(&[ON_DATA, MADE_UP], false);
 }
 
 /// Make a zone, serve it by both, and compare; returns its texts, or nothing when there is no rbldnsd.
@@ -272,7 +272,7 @@ fn compare(random: &mut Random, kinds: &[&str], id: &str, tally: &mut Tally) -> 
         let wanted = wanted.unwrap_or_else(|| panic!("{id}: rbldnsd says nothing to {qname} {}", type_name(qtype)));
         let (wanted, seen) = (Answer::from(&wanted), Answer::from(&client.ask(&asked)));
         let asked = Asked { id, qname: &qname, qtype, wire: None, facts: &facts, rbldnsd: &wanted };
-        tally.judge(&[ON_DATA], &asked, &seen);
+        tally.judge(&[ON_DATA, MADE_UP], &asked, &seen);
     }
     Some(files.into_iter().map(|(_, text)| text).collect())
 }

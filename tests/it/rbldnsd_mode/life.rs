@@ -49,6 +49,13 @@ fn hangup_looks_at_the_files_and_nothing_else_does() {
 }
 
 #[test]
+fn tcp_is_served_on_the_same_address() {
+    let place = Place::new(&[("a", "1.1.1.1\n")]);
+    let _running = place.serve("-n -c 0 -b BIND x:ip4set:a");
+    assert_eq!(Tcp::new(place.dns).ask(&query("1.1.1.1.x", A)).rcode, LISTED);
+}
+
+#[test]
 fn checks_find_changes() {
     let place = Place::new(&[("a", "1.1.1.1\n")]);
     let running = place.serve("-n -f -c 1 -b BIND x:ip4set:a");
