@@ -11,7 +11,7 @@ use dnsbld::dataset::Kind;
 
 use super::ask::{Answer, Record};
 use super::facts::Facts;
-use super::generate::{Labels, Question};
+use super::generate::{Labels, Question, UNHEARD_OF};
 use super::translate::{ITS_FIRST_TIME, is_ip4, is_ip6, lower};
 
 /// A row of the table of differences that this test meets; the table says more of each.
@@ -286,6 +286,17 @@ pub fn may_be_absent(name: &Labels, facts: &Facts) -> bool {
     let has_ip4 = facts.mounts.iter().flat_map(|mounts| mounts.values()).flatten().any(|kind| is_ip4(*kind));
     has_ip4 && !facts.above.contains(&name) && places(&name, facts).any(is_both)
         || facts.excluded.contains(&name) && facts.is_written_above(&name)
+}
+
+/// Whether a name may be there although nothing below it is known: a line speaks of a name below it that is too long to
+/// be asked about.
+pub fn may_be_there(name: &Labels, facts: &Facts) -> bool {
+    let name = lower(name);
+    let is_too_long = |(other, below): &(Labels, bool)| {
+        let octets: usize = other.iter().map(|label| label.len() + 1).sum();
+        other.ends_with(&name) && octets + usize::from(*below) * (UNHEARD_OF.len() + 1) >= 255
+    };
+    facts.written.iter().any(is_too_long)
 }
 
 /// Whether labels are a part of an address of a type.

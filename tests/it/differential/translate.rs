@@ -276,5 +276,5 @@ fn is_ip6_garbage(line: &[u8]) -> bool {
     let double = key.windows(2).filter(|pair| pair == b"::").count();
     let filled = key.split(|&octet| octet == b':').filter(|word| !word.is_empty()).count();
     let odd_end = key.ends_with(b":") && !key.ends_with(b"::");
-    double > 1 || filled > 8 || filled == 8 && key.ends_with(b"::") || double > 0 && odd_end
+    double > 1 || filled > 8 || filled == 8 && key.ends_with(b":") || double > 0 && odd_end
 }
