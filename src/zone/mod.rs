@@ -175,7 +175,9 @@ impl Zone {
             ApexNs { ttl, servers: ns.names.iter().map(server).collect() }
         });
         let label_count = settings.name.label_count();
-        let kinds = || datasets.iter().flat_map(|dataset| dataset.parts()).map(|(_, part)| part.kind());
+        // A section without a name is not served.
+        let parts = || datasets.iter().flat_map(|dataset| dataset.parts()).filter(|(names, _)| !names.is_empty());
+        let kinds = || parts().map(|(_, part)| part.kind());
         let (has_addresses, has_ip4) = (kinds().any(Kind::has_addresses), kinds().any(Kind::has_ip4));
         Self { settings, slot, serial, state, datasets, acl, label_count, has_addresses, has_ip4, soa, ns }
     }

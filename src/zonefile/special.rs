@@ -200,18 +200,33 @@ fn soa<'a>(scan: &mut Scan<'a>, header: &mut Header) -> Result<Special<'a>, Faul
     Ok(Special::Taken)
 }
 
-/// `$NS ttl name…`; the first line with a name left counts, and `-name` leaves one out.
+/// `$NS ttl name…`; the first line with a name left counts, and `-name` leaves one out. Of a line with a bad name those
+/// before it count.
 fn name_servers<'a>(scan: &mut Scan<'a>, header: &mut Header) -> Result<Special<'a>, Fault> {
     let ttl = ttl_or_default(time(scan)?, header);
     let mut names: Vec<Name> = Vec::new();
     if scan.rest().is_empty() {
         return Err(Fault::new(scan.at, "no name server is named"));
     }
+    let read = read_servers(scan, &mut names);
+    if header.ns.is_none() && !names.is_empty() {
+        header.ns = Some(NameServers { ttl, names });
+    }
+    read.map(|()| Special::Taken)
+}
+
+/// The names of a `$NS` line, each once.
+fn read_servers(scan: &mut Scan<'_>, names: &mut Vec<Name>) -> Result<(), Fault> {
     while !scan.rest().is_empty() {
-        let left_out = scan.eat(b'-');
+        if scan.eat(b'-') {
+            // As in rbldnsd it need not be a name.
+            word(scan);
+            scan.skip_blanks();
+            continue;
+        }
         let at = scan.at;
         let server = name(scan)?;
-        if left_out || names.iter().any(|known| known.to_lower() == server.to_lower()) {
+        if names.iter().any(|known| known.to_lower() == server.to_lower()) {
             continue;
         }
         if names.len() == NAME_SERVERS_MAX {
@@ -219,10 +234,7 @@ fn name_servers<'a>(scan: &mut Scan<'a>, header: &mut Header) -> Result<Special<
         }
         names.push(server);
     }
-    if header.ns.is_none() && !names.is_empty() {
-        header.ns = Some(NameServers { ttl, names });
-    }
-    Ok(Special::Taken)
+    Ok(())
 }
 
 /// `$MAXRANGE4 N` or `$MAXRANGE4 /len`.
@@ -429,6 +441,9 @@ mod tests {
         );
         assert_eq!(names("$NAMESERVER 60 -b.example"), None);
         assert_eq!(names("$ns 1d2h a"), None);
+        assert_eq!(names("$NS 60 a - b -x\\300 -"), Some(vec!["a".into(), "b".into()]));
+        assert_eq!(take("$NS 60 a b\\256 c").0, None);
+        assert_eq!(names("$NS 60 a b\\256 c"), Some(vec!["a".into()]));
         assert_eq!(names("$NS 60:0s a"), Some(vec![":0s".into(), "a".into()]));
     }
 

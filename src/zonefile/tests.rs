@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{ReadOptions, Source, read};
-use crate::dataset::Kind;
 use crate::dataset::records::RecordType;
 use crate::dataset::template::Text;
+use crate::dataset::{Dataset, Kind};
 use crate::wire::name::{Name, QueryName};
 use crate::zone::{Existence, Match, Snapshot, Zone, ZoneSettings, ZoneState};
 
@@ -19,11 +19,20 @@ fn zone(kind: Kind, files: &[&str]) -> Option<Zone> {
 
 /// A zone made of these files; nothing if one of them is bad.
 fn zone_of(name: &str, state: ZoneState, kind: Kind, files: &[&str]) -> Option<Zone> {
+    Some(zone_with(name, state, vec![dataset(kind, files)?]))
+}
+
+/// A dataset made of these files; nothing if one of them is bad.
+fn dataset(kind: Kind, files: &[&str]) -> Option<Arc<Dataset>> {
     let dir = tempfile::tempdir().unwrap();
     let paths: Vec<_> = (0..files.len()).map(|n| dir.path().join(n.to_string())).collect();
     paths.iter().zip(files).for_each(|(path, text)| std::fs::write(path, text).unwrap());
     let source = Source { kind, files: paths, options: ReadOptions::default() };
-    let loaded = read(&source, 1_790_000_000, &mut |_| {}).ok()?;
+    read(&source, 1_790_000_000, &mut |_| {}).ok().map(|loaded| Arc::new(loaded.dataset))
+}
+
+/// A zone of these datasets.
+fn zone_with(name: &str, state: ZoneState, datasets: Vec<Arc<Dataset>>) -> Zone {
     let settings = ZoneSettings {
         name: name.parse().unwrap(),
         ns: Vec::new(),
@@ -37,7 +46,7 @@ fn zone_of(name: &str, state: ZoneState, kind: Kind, files: &[&str]) -> Option<Z
         retired: None,
         wrong_kind: None,
     };
-    Some(Zone::build(settings, 0, 1, state, vec![Arc::new(loaded.dataset)]))
+    Zone::build(settings, 0, 1, state, datasets)
 }
 
 /// What a zone says of a name below it: `A|TTL|TXT` of each listing, `TTL|octets` of each record, or a code.
@@ -191,4 +200,16 @@ fn addresses_of_name_servers_come_once_and_under_one_ttl() {
     let snapshot = Snapshot::new(vec![list, home, old], 1);
     let glue: Vec<_> = snapshot.glue(0).iter().map(|glue| (glue.server, glue.address[3], glue.ttl)).collect();
     assert_eq!(glue, [(0, 2, 500), (0, 3, 500), (2, 2, 500)]);
+}
+
+#[test]
+fn a_section_without_a_name_makes_no_zone_one_of_ipv4() {
+    let six = dataset(Kind::Ip6Trie, &["2001:db8::/32\n"]).unwrap();
+    for (sections, expected) in [("$DATASET ip4set\n1.2.3.4\n", "NODATA"), ("$DATASET ip4set @\n1.2.3.4\n", "NXDOMAIN")]
+    {
+        let sections = dataset(Kind::Combined, &[sections]).unwrap();
+        let zone = zone_with("z", ZoneState::Ready, vec![Arc::clone(&six), sections]);
+        // A part of an IPv6 address, and beside an IPv4 list a complete IPv4 address.
+        assert_eq!(say(&zone, "1.0.0.3"), expected);
+    }
 }

@@ -188,6 +188,18 @@ pub const DIFFERENCES: &[Difference] = &[
         "the file is there and good; some archives and copies have no times",
     ),
     row(
+        "bad name in `$NS`",
+        "takes the names before a bad one all the same, but under a TTL of 0",
+        "takes them under the line's TTL, and tells the bad one",
+        "what can not be cached is asked for again with every answer",
+    ),
+    row(
+        "times after 2038",
+        "ignores a `$TIMESTAMP` line with a year after 2038",
+        "reads it",
+        "on its first day, 2039 would end all time stamps",
+    ),
+    row(
         "bad line of generic",
         "drops the whole dataset for a bad TTL or a bad MX, without naming the line",
         "skips the line and tells it with its number",

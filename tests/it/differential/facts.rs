@@ -8,7 +8,7 @@ use super::ask::{Answer, Record};
 use super::generate::{Labels, Question, SetUp, SourceText, Subject};
 use super::names::{name_key, name_on};
 use super::oracle::{NOERROR, SOA};
-use super::translate::{is_ip4, is_ip6, lower, many_servers, section, trim, wire};
+use super::translate::{is_ip4, is_ip6, lower, many_servers, section, text_of, wire};
 
 /// Response code of a zone that is not loaded.
 const SERVFAIL: u8 = 2;
@@ -71,9 +71,7 @@ pub fn mounts(set_up: &SetUp, zone: usize) -> Vec<Mounts> {
         }
         let mut mounts = Mounts::new();
         for line in source.files.iter().flat_map(|&file| &set_up.files[file].lines) {
-            let start = line.iter().position(|octet| *octet != b' ' && *octet != b'\t').unwrap_or(0);
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if let Some((Some(kind), names)) = section(&line[start.min(line.len())..]) {
+            if let Some((Some(kind), names)) = section(text_of(line)) {
                 names.into_iter().for_each(|name| mounts.entry(name).or_default().push(kind));
             }
         }
@@ -99,7 +97,7 @@ pub fn facts(set_up: &SetUp, all_mounts: Vec<Vec<Mounts>>, questions: &[Question
                 .iter()
                 .flat_map(|&source| &set_up.sources[source].files)
                 .flat_map(|&file| &set_up.files[file].lines)
-                .filter_map(|line| many_servers(trim(line)))
+                .filter_map(|line| many_servers(text_of(line)))
                 .flat_map(|(_, servers)| servers)
                 .collect(),
             own: labels(&zone.name),

@@ -9,6 +9,7 @@ use dnsbld::dataset::Kind;
 use super::dice::Dice;
 use super::lines::Lines;
 use super::names::name_on;
+use super::translate::{section, text_of};
 
 /// Everything that one run of rbldnsd serves.
 #[derive(Clone)]
@@ -172,7 +173,7 @@ impl SetUp {
                 sources.push(source);
             }
         }
-        if (1..=HOMES).contains(&number) && dice.once_in(2) {
+        if (1..=HOMES).contains(&number) && !dice.once_in(4) {
             sources.push(self.add_home(number, dice));
         }
         self.zones.push(ZoneText { name, spelt, sources });
@@ -232,6 +233,22 @@ impl SetUp {
         self.sources.push(SourceText { kind, files });
     }
 
+    /// Subjects in the heads of further files of a `combined` dataset: what stands there may go on with any section before.
+    fn heads(&self, source: &SourceText) -> Vec<(Labels, Subject)> {
+        let (mut mounts, mut subjects) = (Vec::new(), Vec::new());
+        for file in source.files.iter().map(|&file| &self.files[file]).filter(|_| source.kind == Kind::Combined) {
+            for line in file.lines.iter().take_while(|line| section(text_of(line)).is_none()) {
+                let names = [Kind::Dnset, Kind::Generic].into_iter().filter_map(|kind| name_on(kind, line));
+                let names: Vec<Subject> = names.collect();
+                subjects.extend(
+                    mounts.iter().flat_map(|mount: &Labels| names.iter().map(|name| (mount.clone(), name.clone()))),
+                );
+            }
+            mounts.extend(file.lines.iter().filter_map(|line| section(text_of(line))).flat_map(|(_, names)| names));
+        }
+        subjects
+    }
+
     /// Questions about a zone: some that are always asked, and random ones until they are `count`.
     pub fn questions(&self, zone: usize, count: usize, dice: &mut Dice) -> Vec<Question> {
         let mut questions = Vec::new();
@@ -250,9 +267,11 @@ impl SetUp {
             };
             file.subjects.iter().map(bare).chain(names).collect()
         };
+        let heads = self.zones[zone].sources.iter().flat_map(|&source| self.heads(&self.sources[source]));
         let subjects: Vec<(Labels, Subject)> = sources
             .flat_map(|source| source.files.iter().map(|&file| (source.kind, &self.files[file])))
             .flat_map(|(kind, file)| here(kind, file))
+            .chain(heads)
             .collect();
         // What a name has below it shows in the answers to these, see the oracle's evidence.
         for (mount, subject) in &subjects {

@@ -41,14 +41,14 @@ use facts::{Mounts, facts, is_mixed, labels, mounts};
 use generate::{FileText, Labels, Question, SetUp, ZONES};
 use minimise::{minimise, report};
 pub use oracle::Class;
-use oracle::{Hits, NOERROR, NXDOMAIN, Theirs, expected, may_be_absent};
+use oracle::{Hits, NOERROR, NXDOMAIN, Theirs, expected, may_be_absent, may_be_there};
 use translate::{for_rbldnsd, is_ip4, without_ip4};
 use verdict::judge;
 
-/// Comparisons of the usual run.
-const COMPARISONS: u64 = 200_000;
+/// Comparisons of the usual run, at least: enough to meet every class.
+const COMPARISONS: u64 = 320_000;
 /// Its seed.
-const SEED: u64 = 1;
+const SEED: u64 = 3;
 /// Questions about each zone.
 const QUESTIONS: u64 = 400;
 /// Threads: each has a pair of servers of its own.
@@ -136,8 +136,11 @@ fn compare(set_up: &SetUp, questions: &[Question]) -> Option<Found> {
             only6: only6.map(|at| &answers[at]),
         };
         let (mut expected, mut classes) = expected(question, &theirs, &facts[question.zone]);
-        if seen.rcode == NXDOMAIN && expected.rcode == NOERROR && may_be_absent(&question.name, &facts[question.zone]) {
-            expected.rcode = NXDOMAIN;
+        let (name, zone) = (&question.name, &facts[question.zone]);
+        match (expected.rcode, seen.rcode) {
+            (NOERROR, NXDOMAIN) if may_be_absent(name, zone) => expected.rcode = NXDOMAIN,
+            (NXDOMAIN, NOERROR) if may_be_there(name, zone) => expected.rcode = NOERROR,
+            _ => {}
         }
         let whole = || whole.ask(&queries[itself]);
         found.compared += 1;

@@ -11,8 +11,8 @@ use dnsbld::dataset::Kind;
 
 use super::ask::{Answer, Record};
 use super::facts::Facts;
-use super::generate::{Labels, Question};
-use super::translate::{is_ip4, is_ip6, lower};
+use super::generate::{Labels, Question, UNHEARD_OF};
+use super::translate::{ITS_FIRST_TIME, is_ip4, is_ip6, lower};
 
 /// A row of the table of differences that this test meets; the table says more of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +23,10 @@ pub enum Class {
     ByteOrderMark,
     /// "file time 0".
     FileTime,
+    /// "bad name in `$NS`".
+    BadServer,
+    /// "times after 2038".
+    LateTimes,
     /// "bad line of generic".
     GenericFatal,
     /// "nine words and two `::`".
@@ -61,10 +65,12 @@ pub enum Class {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::CarriageReturn,
         Self::ByteOrderMark,
         Self::FileTime,
+        Self::BadServer,
+        Self::LateTimes,
         Self::GenericFatal,
         Self::IpSixGarbage,
         Self::PartialAddress,
@@ -90,6 +96,8 @@ impl Class {
             Self::CarriageReturn => "CRLF",
             Self::ByteOrderMark => "byte order mark",
             Self::FileTime => "file time 0",
+            Self::BadServer => "bad name in `$NS`",
+            Self::LateTimes => "times after 2038",
             Self::GenericFatal => "bad line of generic",
             Self::IpSixGarbage => "nine words and two `::`",
             Self::PartialAddress => "partial address",
@@ -204,7 +212,7 @@ pub fn expected(question: &Question, theirs: &Theirs<'_>, facts: &Facts) -> (Ans
     (answer, classes)
 }
 
-/// Cut a record's times to 31 bits.
+/// Cut a record's times to 31 bits, and give a serial back its time 0.
 fn clamp((rtype, mut ttl, mut data): Record, clamped: &mut bool) -> Record {
     let mut cut = |value: u32| {
         *clamped |= value > TTL_MAX;
@@ -212,8 +220,11 @@ fn clamp((rtype, mut ttl, mut data): Record, clamped: &mut bool) -> Record {
     };
     ttl = cut(ttl);
     if rtype == SOA {
-        // Refresh, retry, expire and minimum stand at the end.
+        // Serial, refresh, retry, expire and minimum stand at the end.
         let at = data.len() - 16;
+        if data[at - 4..at] == (ITS_FIRST_TIME as u32).to_be_bytes() {
+            data[at - 4..at].fill(0);
+        }
         for time in data[at..].chunks_exact_mut(4) {
             let value = cut(u32::from_be_bytes([time[0], time[1], time[2], time[3]]));
             time.copy_from_slice(&value.to_be_bytes());
@@ -275,6 +286,17 @@ pub fn may_be_absent(name: &Labels, facts: &Facts) -> bool {
     let has_ip4 = facts.mounts.iter().flat_map(|mounts| mounts.values()).flatten().any(|kind| is_ip4(*kind));
     has_ip4 && !facts.above.contains(&name) && places(&name, facts).any(is_both)
         || facts.excluded.contains(&name) && facts.is_written_above(&name)
+}
+
+/// Whether a name may be there although nothing below it is known: a line speaks of a name below it that is too long to
+/// be asked about.
+pub fn may_be_there(name: &Labels, facts: &Facts) -> bool {
+    let name = lower(name);
+    let is_too_long = |(other, below): &(Labels, bool)| {
+        let octets: usize = other.iter().map(|label| label.len() + 1).sum();
+        other.ends_with(&name) && octets + usize::from(*below) * (UNHEARD_OF.len() + 1) >= 255
+    };
+    facts.written.iter().any(is_too_long)
 }
 
 /// Whether labels are a part of an address of a type.

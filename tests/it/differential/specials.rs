@@ -29,7 +29,7 @@ const TIMES: [&str; 22] = [
     "2x",
 ];
 /// Names as they may stand in `$SOA` and `$NS`.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 18] = [
     "ns.example",
     "ns.Example.",
     "a.example",
@@ -44,6 +44,8 @@ const NAMES: [&str; 16] = [
     "x..y",
     "a\\046b.c",
     "-b.example",
+    "-",
+    "x\\300.y",
     "ns",
     ".",
 ];

@@ -8,6 +8,8 @@ use super::generate::{FileText, Labels};
 use super::names::labels_of;
 use super::oracle::{Class, Hits};
 
+/// The time of a file that rbldnsd gets instead of 0: no serial of the generator's, so that it is known as one.
+pub const ITS_FIRST_TIME: u64 = 7;
 /// Octets of a line that both servers read.
 const LINE_LEN: usize = 64 * 1024;
 
@@ -31,20 +33,25 @@ pub fn for_rbldnsd(kind: Kind, kind_here: &mut Kind, file: &FileText, hits: &mut
             hit(Class::CarriageReturn);
             line = head;
         }
-        // What is behind that nobody reads.
-        let head = &line[..line.len().min(LINE_LEN)];
-        let text = trim(head.split(|&octet| octet == 0).next().unwrap_or_default());
+        let text = text_of(line);
         if let Some(section) = section(text).filter(|_| kind == Kind::Combined) {
             *kind_here = section.0.unwrap_or(*kind_here);
         }
-        let special = matches!(text, [b'$', ..] | [b'#' | b';', ..] | [b':', b'$', ..]);
-        let servers = many_servers(text);
-        if let Some((cut, _)) = &servers {
-            line = cut;
+        let passed_over = matches!(text, [b'#' | b';', ..]) || special(text).is_some();
+        let mended = many_servers(text)
+            .map(|(cut, _)| (Class::ManyServers, cut))
+            .or_else(|| Some((Class::BadServer, before_bad_server(text)?)))
+            .or_else(|| Some((Class::LateTimes, with_early_times(text)?)));
+        if let Some((class, mended)) = &mended {
+            // Whether it counts is told by the answers.
+            if *class != Class::ManyServers {
+                hit(*class);
+            }
+            line = mended;
         }
         let dropped = match *kind_here {
-            Kind::Generic if !special && is_fatal(text) => Some(Class::GenericFatal),
-            Kind::Ip6Trie | Kind::Ip6Tset if !special && is_ip6_garbage(text) => Some(Class::IpSixGarbage),
+            Kind::Generic if !passed_over && is_fatal(text) => Some(Class::GenericFatal),
+            Kind::Ip6Trie | Kind::Ip6Tset if !passed_over && is_ip6_garbage(text) => Some(Class::IpSixGarbage),
             _ => None,
         };
         match dropped {
@@ -55,25 +62,25 @@ pub fn for_rbldnsd(kind: Kind, kind_here: &mut Kind, file: &FileText, hits: &mut
             out.push(b'\n');
         }
     }
-    (FileText { mtime: file.mtime.max(1), ..file.clone() }, out)
+    let mtime = if file.mtime == 0 { ITS_FIRST_TIME } else { file.mtime };
+    (FileText { mtime, ..file.clone() }, out)
 }
 
 /// A `$NS` line cut down to what rbldnsd can use, if it says more; and all of its names in wire form.
 pub fn many_servers(line: &[u8]) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
     /// rbldnsd takes 32 names, and about 500 octets of names and their addresses; this is well below.
     const OCTETS_MAX: usize = 300;
-    let rest = line.strip_prefix(b"$").or_else(|| line.get(1..)?.strip_prefix(b"$"))?;
-    let words = words(rest);
-    let [head, ttl, names @ ..] = words.as_slice() else { return None };
-    let is_ns = head.eq_ignore_ascii_case(b"NS") || head.eq_ignore_ascii_case(b"NAMESERVER");
+    let (ttl, names) = servers(line)?;
+    // A bad name ends the list.
+    let names = names.split(|name| is_bad_server(name)).next().unwrap_or_default();
     let used = || names.iter().filter(|name| !name.starts_with(b"-"));
     // Name, record and the record of an address.
     let octets = |name: &&[u8]| name.len() + 2 + 12 + 16;
-    if !is_ns || !rest.starts_with(head) || used().map(octets).sum::<usize>() <= OCTETS_MAX {
+    if used().map(octets).sum::<usize>() <= OCTETS_MAX {
         return None;
     }
     let mut room = OCTETS_MAX;
-    let mut line = [b"$NS ", *ttl].concat();
+    let mut line = [b"$NS ", ttl].concat();
     for name in used() {
         room = room.saturating_sub(octets(name));
         if room > 0 {
@@ -83,6 +90,62 @@ pub fn many_servers(line: &[u8]) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
     }
     let all = used().filter_map(|name| Some(wire(&lower(&labels_of(name)?)))).collect();
     Some((line, all))
+}
+
+/// What both servers read of a line: without a CR at its end, up to the first NUL, without blanks around it.
+pub fn text_of(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let head = &line[..line.len().min(LINE_LEN)];
+    trim(head.split(|&octet| octet == 0).next().unwrap_or_default())
+}
+
+/// What stands behind the `$` of a special line.
+fn special(line: &[u8]) -> Option<&[u8]> {
+    match line {
+        [b'#' | b';' | b':', b'$', rest @ ..] | [b'$', rest @ ..] => Some(rest),
+        _ => None,
+    }
+}
+
+/// The TTL and the names of a `$NS` line.
+fn servers(line: &[u8]) -> Option<(&[u8], Vec<&[u8]>)> {
+    let rest = special(line)?;
+    let words = words(rest);
+    let [head, ttl, names @ ..] = words.as_slice() else { return None };
+    let is_ns = head.eq_ignore_ascii_case(b"NS") || head.eq_ignore_ascii_case(b"NAMESERVER");
+    (is_ns && rest.starts_with(head)).then(|| (*ttl, names.to_vec()))
+}
+
+/// A `$NS` line as far as its first bad name, if it has one behind a good one.
+fn before_bad_server(line: &[u8]) -> Option<Vec<u8>> {
+    let (ttl, names) = servers(line)?;
+    let good = names.iter().position(|name| is_bad_server(name))?;
+    let listed = names[..good].iter().any(|name| !name.starts_with(b"-"));
+    listed.then(|| [&[&b"$NS"[..], ttl], &names[..good]].concat().join(&b' '))
+}
+
+/// Whether a name of a `$NS` line is none.
+fn is_bad_server(name: &[u8]) -> bool {
+    !name.starts_with(b"-") && labels_of(name).is_none()
+}
+
+/// A `$TIMESTAMP` line with no year after 2038, if it has such a one.
+fn with_early_times(line: &[u8]) -> Option<Vec<u8>> {
+    /// The last year that rbldnsd takes.
+    const YEAR_MAX: u32 = 2_038;
+    let rest = special(line)?;
+    let words = words(rest);
+    let (head, times) = words.split_first()?;
+    if !head.eq_ignore_ascii_case(b"TIMESTAMP") || !rest.starts_with(head) {
+        return None;
+    }
+    let mut early = vec![b"$TIMESTAMP".to_vec()];
+    for time in times {
+        let year = time.get(..4).and_then(|year| std::str::from_utf8(year).ok()?.parse::<u32>().ok());
+        let tail = if time.len() > 4 { &time[4..] } else { b"" };
+        early.push(if year > Some(YEAR_MAX) { [b"2038", tail].concat() } else { time.to_vec() });
+    }
+    (early[1..] != *times).then(|| early.join(&b' '))
 }
 
 /// A name in wire form.
@@ -131,7 +194,7 @@ pub fn is_ip6(kind: Kind) -> bool {
 }
 
 /// Without blanks at both ends.
-pub fn trim(line: &[u8]) -> &[u8] {
+fn trim(line: &[u8]) -> &[u8] {
     let blank = |octet: &u8| *octet == b' ' || *octet == b'\t';
     let start = line.iter().position(|octet| !blank(octet)).unwrap_or(line.len());
     let end = line.iter().rposition(|octet| !blank(octet)).map_or(start, |at| at + 1);
@@ -145,10 +208,7 @@ fn words(line: &[u8]) -> Vec<&[u8]> {
 
 /// Type and mounts of a `$DATASET` line.
 pub fn section(line: &[u8]) -> Option<(Option<Kind>, Vec<Labels>)> {
-    let line = match line {
-        [b'#' | b';' | b':', b'$', rest @ ..] | [b'$', rest @ ..] => rest,
-        _ => return None,
-    };
+    let line = special(line)?;
     let words = words(line);
     let [head, kind, mounts @ ..] = words.as_slice() else { return None };
     if !head.eq_ignore_ascii_case(b"DATASET") || !line.starts_with(head) {
@@ -216,5 +276,5 @@ fn is_ip6_garbage(line: &[u8]) -> bool {
     let double = key.windows(2).filter(|pair| pair == b"::").count();
     let filled = key.split(|&octet| octet == b':').filter(|word| !word.is_empty()).count();
     let odd_end = key.ends_with(b":") && !key.ends_with(b"::");
-    double > 1 || filled > 8 || filled == 8 && key.ends_with(b"::") || double > 0 && odd_end
+    double > 1 || filled > 8 || filled == 8 && key.ends_with(b":") || double > 0 && odd_end
 }
