@@ -89,12 +89,14 @@ async fn try_take(logs: &Logs, uri: &Uri, headers: &HeaderMap, body: Body) -> Re
     let plain =
         header(CONTENT_TYPE).is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/plain"));
     // Unpacking and parsing take milliseconds, which the runtime's threads do not have.
-    let taken = tokio::task::spawn_blocking(move || source.take(&body, encoding.as_deref(), plain)).await;
-    let (lines, told) = taken.map_err(|_| SpoolError::Stopped)??;
-    if let Some(told) = told {
+    let taken = source.taken.clone();
+    let accepted = tokio::task::spawn_blocking(move || source.take(&body, encoding.as_deref(), plain)).await;
+    let accepted = accepted.map_err(|_| SpoolError::Stopped)??;
+    if let Some(told) = accepted.told {
         told.await.unwrap_or(Err(SpoolError::Stopped))?;
+        taken.remember(accepted.id);
     }
-    Ok(lines)
+    Ok(accepted.lines)
 }
 
 /// A query's value with its `%` and two digits undone (RFC 3986 section 2.1).

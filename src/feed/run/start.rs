@@ -17,6 +17,7 @@ use super::{Input, Reader};
 use crate::feed::assemble::{AssemblerLimits, AssemblerOptions};
 use crate::feed::kind::ProbeSenders;
 use crate::feed::service::Format;
+use crate::feed::source::again::Taken;
 use crate::feed::source::file::{self, FileOptions, FileReader, ROTATE_QUIET};
 use crate::feed::source::intake::{HttpSource, Intake, token_hash};
 use crate::feed::source::journal::{JournalOptions, JournalReader};
@@ -249,6 +250,7 @@ impl Feed {
                 time_zone: source.time_zone.clone(),
                 spool,
                 status: Arc::clone(status),
+                taken: Taken::default(),
             });
         } else if let Some(server) = server {
             let (udp, tcp) = server.local_addresses();

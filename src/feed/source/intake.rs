@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::again::{BatchId, Taken};
 use super::normal::{self, Parts};
 use crate::feed::run::status::{Drop, InputStatus};
 use crate::feed::spool::{Spool, SpoolError, Synced};
@@ -43,6 +44,19 @@ pub struct HttpSource {
     pub spool: Spool,
     /// What is counted.
     pub status: Arc<InputStatus>,
+    /// The batches taken last, which may come again.
+    pub taken: Taken,
+}
+
+/// What became of a body.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Lines in it.
+    pub lines: u64,
+    /// Tells when they are safe; `None` where there is nothing to wait for.
+    pub told: Option<Synced>,
+    /// What [`Taken`] is to remember it by once they are.
+    pub id: BatchId,
 }
 
 /// All `http` sources.
@@ -112,10 +126,12 @@ impl Intake {
 }
 
 impl HttpSource {
-    /// Take a body: its lines are handed to the spool, and safe when the receiver says so. Returns how many there were.
+    /// Take a body: its lines are handed to the spool, and safe when the receiver says so. One that was taken before is not
+    /// taken again.
     ///
     /// Not for async code where bodies are large. Errors: 400, 413, 415, 503.
-    pub fn take(&self, body: &[u8], encoding: Option<&str>, plain: bool) -> Result<(u64, Option<Synced>), IntakeError> {
+    pub fn take(&self, body: &[u8], encoding: Option<&str>, plain: bool) -> Result<Accepted, IntakeError> {
+        let id = Taken::id(body);
         let unpacked;
         let body = match encoding.map(str::trim) {
             None | Some("" | "identity") => body,
@@ -133,8 +149,8 @@ impl HttpSource {
             IntakeError::Malformed(why)
         })?;
         let count = memchr::memchr_iter(b'\n', &lines).count() as u64;
-        let told = if lines.is_empty() { None } else { Some(self.spool.append(lines)?) };
-        Ok((count, told))
+        let told = if lines.is_empty() || self.taken.knows(&id) { None } else { Some(self.spool.append(lines)?) };
+        Ok(Accepted { lines: count, told, id })
     }
 
     /// Unpack a body. Errors: 400, 413.

@@ -9,12 +9,13 @@
 //! | [`segments`] | a spool, followed |
 //! | [`normal`] | one message of a shipper as one line of a log |
 //! | [`syslog`] | messages over UDP and TCP |
-//! | [`intake`] | bodies of `POST /v1/logs` |
+//! | [`intake`], [`again`] | bodies of `POST /v1/logs`, and those that come twice |
 //! | [`filter`] | lines of OpenSMTPD's filter interface |
 //!
 //! A reader is asked for lines and never waits itself. What it gives is the same after a restart at the low-water mark: the same
 //! lines in the same order, each with the same position.
 
+pub mod again;
 pub mod candidates;
 pub mod file;
 pub mod filter;
