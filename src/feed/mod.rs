@@ -11,13 +11,17 @@
 //! | [`service`] | what each mail server's messages say, as [`record`]s |
 //! | [`assemble`] | joins records into sessions and deliveries, bounded and in the log's own time |
 //! | [`kind`] | what kinds of behaviour a session shows, what a reply means |
+//! | [`joe_job`] | floods of bounces at one address: found, reported, kept off |
+//! | [`relation`] | the neighbour rule: may a bounce be sent to this sender |
 //! | [`session`] | what one client did in one connection, and what kinds of behaviour that is |
 
 pub mod assemble;
 pub mod envelope;
+pub mod joe_job;
 pub mod kind;
 pub mod line;
 pub mod record;
+pub mod relation;
 pub mod service;
 pub mod session;
 pub mod time;
