@@ -14,6 +14,10 @@
 //! | [`joe_job`] | floods of bounces at one address: found, reported, kept off |
 //! | [`relation`] | the neighbour rule: may a bounce be sent to this sender |
 //! | [`session`] | what one client did in one connection, and what kinds of behaviour that is |
+//! | [`source`] | where lines come from: files, spools, a journal |
+//! | [`spool`] | what can not be read again, safe on disk |
+//! | [`run`] | a thread for each source: from its lines to the store, exactly once |
+//! | [`store`] | events, counts, deliveries, and how far each source was read |
 
 pub mod assemble;
 pub mod envelope;
@@ -22,8 +26,12 @@ pub mod kind;
 pub mod line;
 pub mod record;
 pub mod relation;
+pub mod run;
 pub mod service;
 pub mod session;
+pub mod source;
+pub mod spool;
+pub mod store;
 pub mod time;
 
 pub use assemble::{Assembler, AssemblerCounts, AssemblerLimits, AssemblerOptions, Mark};
