@@ -16,7 +16,7 @@ pub enum Target {
 /// One recipient of null-sender mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hit {
-    /// When, in milliseconds since 1970 (UTC), by the log's clock.
+    /// When the session ended, in milliseconds since 1970 (UTC), by the log's clock.
     pub time_ms: i64,
     /// Who was meant.
     pub target: Target,
@@ -78,7 +78,7 @@ pub fn of_session(session: &Session, hash: impl Fn(&[u8]) -> [u8; 16]) -> Vec<Hi
             };
             let address = String::from_utf8_lossy(address).into();
             hits.push(Hit {
-                time_ms: session.start_ms,
+                time_ms: session.end_ms,
                 target,
                 address: Some(address),
                 source,

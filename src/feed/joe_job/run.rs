@@ -19,6 +19,7 @@ use super::report::JoeJob;
 use super::webhook::Webhook;
 use super::{JoeJobOptions, state};
 use crate::feed::session::Session;
+use crate::sys::clock;
 
 /// How long reports of joe-jobs that are over are kept: as long as events are.
 const KEPT_MS: i64 = 180 * 86_400_000;
@@ -60,6 +61,10 @@ pub struct Tell {
     pub zone_written: Box<dyn Fn() + Send>,
     /// The domain's policies, for the reports.
     pub policies: Option<ReadPolicies>,
+    /// Have all sources been read to their ends? Then the wall clock is the log's.
+    pub still: Box<dyn Fn() -> bool + Send>,
+    /// Called with all times of flood whenever they have changed.
+    pub intervals: Box<dyn Fn(&[Interval]) + Send>,
 }
 
 /// Joe-jobs, as numbers.
@@ -82,6 +87,23 @@ struct Shared {
     changes: Vec<Change>,
     /// Reports of joe-jobs that are history, oldest first.
     history: Vec<JoeJob>,
+}
+
+impl Shared {
+    /// The log's clock says `now_ms`.
+    fn advance(&mut self, now_ms: i64) {
+        self.detector.advance(now_ms, &mut self.changes);
+    }
+
+    /// All times of flood.
+    fn intervals(&self) -> Vec<Interval> {
+        let past = self.history.iter().filter_map(|report| Some((report.target()?, report.clone())));
+        let mut found: Vec<Interval> =
+            past.chain(self.detector.reports()).flat_map(|(target, report)| report.intervals(&target)).collect();
+        found.sort();
+        found.dedup();
+        found
+    }
 }
 
 /// Joe-job detection, running.
@@ -164,16 +186,15 @@ impl JoeJobs {
         let hits = hit::of_session(session, hash);
         let mut shared = lock(&self.shared);
         let Shared { detector, changes, .. } = &mut *shared;
-        detector.advance(session.start_ms, changes);
+        detector.advance(session.end_ms, changes);
         hits.iter().for_each(|hit| detector.hit(hit, changes));
         self.wake_for(&shared);
     }
 
-    /// The sources stand still and the wall clock says `now_ms`. For live sources only.
+    /// The log's clock says `now_ms`.
     pub fn advance(&self, now_ms: i64) {
         let mut shared = lock(&self.shared);
-        let Shared { detector, changes, .. } = &mut *shared;
-        detector.advance(now_ms, changes);
+        shared.advance(now_ms);
         self.wake_for(&shared);
     }
 
@@ -187,13 +208,7 @@ impl JoeJobs {
 
     /// The times in which targets were flooded: for each, all mail counts as that to one recipient.
     pub fn intervals(&self) -> Vec<Interval> {
-        let shared = lock(&self.shared);
-        let past = shared.history.iter().filter_map(|report| Some((report.target()?, report.clone())));
-        let mut found: Vec<Interval> =
-            past.chain(shared.detector.reports()).flat_map(|(target, report)| report.intervals(&target)).collect();
-        found.sort();
-        found.dedup();
-        found
+        lock(&self.shared).intervals()
     }
 
     /// Joe-jobs, as numbers.
@@ -240,7 +255,14 @@ impl Worker {
     fn run(mut self, woken: &Receiver<()>) {
         loop {
             let ending = match woken.recv_timeout(REFRESH) {
-                Ok(()) | Err(RecvTimeoutError::Timeout) => false,
+                Ok(()) => false,
+                Err(RecvTimeoutError::Timeout) => {
+                    // A mail server that says nothing for an hour is quiet as well.
+                    if (self.tell.still)() {
+                        lock(&self.shared).advance((clock::now_f64() * 1000.0) as i64);
+                    }
+                    false
+                }
                 Err(RecvTimeoutError::Disconnected) => true,
             };
             self.work(ending);
@@ -252,8 +274,16 @@ impl Worker {
 
     /// Do what there is to do; look nothing up when `ending`.
     fn work(&mut self, ending: bool) {
-        let changes = std::mem::take(&mut lock(&self.shared).changes);
+        let (changes, intervals) = {
+            let mut shared = lock(&self.shared);
+            let changes = std::mem::take(&mut shared.changes);
+            let intervals = (!changes.is_empty()).then(|| shared.intervals());
+            (changes, intervals)
+        };
         self.protect();
+        if let Some(intervals) = intervals {
+            (self.tell.intervals)(&intervals);
+        }
         for Change { event, mut report, .. } in changes {
             match event {
                 Event::Raised => {

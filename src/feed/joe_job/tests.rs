@@ -75,6 +75,10 @@ fn naive(hits: &[Hit], options: JoeJobOptions) -> Vec<Facts> {
         };
         let messages =
             |from: i64, to: i64| minutes.range(from..=to).map(|(_, sources)| sources.len() as u64).sum::<u64>();
+        let mut hours: BTreeMap<i64, u32> = BTreeMap::new();
+        for hour in minutes.keys().map(|minute| minute.div_euclid(60)) {
+            hours.entry(hour).or_insert_with(|| distinct(hour * 60, hour * 60 + 59));
+        }
         let mut job: Option<Facts> = None;
         for now in since..=last {
             let sources = distinct(now - 59, now);
@@ -363,7 +367,13 @@ fn start(directory: &Path, stored: Vec<Hit>, webhook: Option<Webhook>) -> JoeJob
         assert_eq!(domain, "example.org");
         run::Policies { spf: Some("v=spf1 -all".to_owned()), dmarc: Some(String::new()) }
     };
-    let tell = Tell { webhook, zone_written: Box::new(|| {}), policies: Some(Box::new(policies)) };
+    let tell = Tell {
+        webhook,
+        zone_written: Box::new(|| {}),
+        policies: Some(Box::new(policies)),
+        still: Box::new(|| false),
+        intervals: Box::new(|_| {}),
+    };
     JoeJobs::start(options, stored, tell).unwrap()
 }
 

@@ -160,8 +160,7 @@ fn files_that_can_not_be_used_stay_as_they_are() {
         assert_eq!(fs::read(&path).unwrap(), before, "{word}");
         fs::remove_file(&path).unwrap();
     };
-    fs::write(&path, "this is no database, but some text of which there is more than a header has".repeat(9))
-        .unwrap();
+    fs::write(&path, "this is no database, but some text of which there is more than a header has".repeat(9)).unwrap();
     check("is damaged");
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE x (y)").unwrap();
     check("some other program's");
