@@ -7,8 +7,8 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -17,6 +17,9 @@ use tokio::sync::oneshot;
 
 use super::{Exit, Failure};
 use crate::config::{self, AnyAnswer, Authority, OnExpire, Settings, Workers};
+use crate::feed::joe_job::JoeJobs;
+use crate::feed::relation::Relation;
+use crate::feed::relation::service::{Knows, Service, ServiceCounts};
 use crate::feed::run::start::Feed;
 use crate::feed::run::status::FeedStatus;
 use crate::feed::source::intake::Intake;
@@ -62,10 +65,44 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
         None
     };
     say_addresses(&udp.local_addresses(), http.as_ref().map(HttpServer::local_address));
-    let feed = super::feed::options(&settings).map(|options| Feed::start(&options, runtime.handle())).transpose()?;
+    let policy_service = super::relation::service(&settings)?;
+    // The rule and the webhook belong to the runtime.
+    let inside = runtime.enter();
+    let relation = super::relation::rule(&settings)?.map(Arc::new);
+    let loader_of_zones = Arc::<OnceLock<Handle>>::default();
+    let zone_written = {
+        let loader = Arc::clone(&loader_of_zones);
+        Box::new(move || {
+            // What is written before the loader runs, it finds by itself.
+            if let Some(loader) = loader.get() {
+                loader.send(Command::LookNow);
+            }
+        })
+    };
+    let joe_jobs = super::feed::joe_jobs(&settings, relation.clone(), runtime.handle(), zone_written)?;
+    drop(inside);
+    let feed = super::feed::options(&settings);
+    let feed = feed.map(|options| Feed::start(&options, joe_jobs, runtime.handle())).transpose()?;
     if let Some(feed) = &feed {
         say(feed.addresses());
     }
+    let joe_jobs = feed.as_ref().and_then(Feed::joe_jobs);
+    let service_counts = policy_service.as_ref().map(Service::counts);
+    let policy_service = policy_service.map(|service| {
+        say(&service
+            .local_addresses()
+            .iter()
+            .map(|address| format!("policy service on {address}"))
+            .collect::<Vec<_>>());
+        let attacked = joe_jobs.as_ref().map(|joe_jobs| joe_jobs.attacked()).unwrap_or_default();
+        let knows = Knows { relation: relation.clone(), attacked };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = runtime.spawn(service.serve(knows, async {
+            // An error means that the sender is gone, which says the same.
+            let _ = stopped.await;
+        }));
+        (stop, task)
+    });
 
     let registry = Arc::<Registry>::default();
     let status = Arc::<Status>::default();
@@ -80,6 +117,8 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
     )
     .with_acl(settings.acl.source());
     let loading = loader.handle();
+    // Set once, here.
+    let _ = loader_of_zones.set(loading.clone());
     // Signals are taken from here on, so that none that comes while the lists are read is lost.
     let signals = {
         let _inside = runtime.enter();
@@ -101,8 +140,19 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
         loading,
         policy: Arc::new(ArcSwap::from_pointee(policy(&settings))),
         feed: feed.as_ref().map(|feed| (feed.status(), feed.intake())),
+        relation,
+        service_counts,
+        joe_jobs,
     };
     let outcome = runtime.block_on(running.run(udp, tcp, http, reader, signals, first_pass));
+    if let Some((stop, task)) = policy_service {
+        drop(stop);
+        match runtime.block_on(task) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!("the policy service ended with an error: {error}"),
+            Err(error) => tracing::error!("the policy service had died: {error}"),
+        }
+    }
     running.loading.send(Command::Stop);
     // After HTTP, so that what was acknowledged last is in the spool.
     if let Some(feed) = feed {
@@ -237,6 +287,12 @@ struct Running {
     policy: Arc<ArcSwap<Policy>>,
     /// What the feeder shows, and its way in for HTTP.
     feed: Option<(FeedStatus, Intake)>,
+    /// The neighbour rule, where it is enabled.
+    relation: Option<Arc<Relation>>,
+    /// What the policy service has counted.
+    service_counts: Option<Arc<ServiceCounts>>,
+    /// Floods of bounces, where they are looked for.
+    joe_jobs: Option<Arc<JoeJobs>>,
 }
 
 impl Running {
@@ -252,7 +308,7 @@ impl Running {
     ) -> Result<(), Failure> {
         let runtime = tokio::runtime::Handle::current();
         // HTTP comes first: `/healthz` answers while lists are read, `/readyz` says that they are.
-        let streams = Arc::new(std::sync::OnceLock::new());
+        let streams = Arc::new(OnceLock::new());
         let (stop_http, http_stopped) = oneshot::channel::<()>();
         let http = http.map(|http| {
             let shared = self.http_shared(Arc::clone(&streams));
@@ -314,7 +370,7 @@ impl Running {
     }
 
     /// What HTTP shows.
-    fn http_shared(&self, streams: Arc<std::sync::OnceLock<Arc<crate::serve::stream::StreamCounters>>>) -> Arc<Shared> {
+    fn http_shared(&self, streams: Arc<OnceLock<Arc<crate::serve::stream::StreamCounters>>>) -> Arc<Shared> {
         let read_streams = move || {
             streams.get().map_or_else(StreamTotals::default, |counters| StreamTotals {
                 open: counters.open.load(Relaxed),
@@ -330,6 +386,9 @@ impl Running {
             status: Arc::clone(&self.status),
             streams: Box::new(read_streams),
             feed,
+            joe_jobs: self.joe_jobs.clone(),
+            relation: self.relation.clone(),
+            policy_service: self.service_counts.clone(),
             started: SystemTime::now(),
         };
         Shared::new(sources, intake.unwrap_or_default())
@@ -370,6 +429,7 @@ impl Running {
     /// Say which changes wait for a restart.
     fn tell_restart_needed(&self, settings: &Settings) {
         for (section, changed) in [
+            ("relation", settings.relation != self.started.relation),
             ("dns", settings.dns != self.started.dns),
             ("http", settings.http != self.started.http),
             ("feed", settings.feed != self.started.feed || settings.state_dir != self.started.state_dir),

@@ -4,6 +4,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::families as f;
 use super::metrics::Samples;
+use crate::feed::joe_job::JoeJobs;
+use crate::feed::relation::service::ServiceCounts;
+use crate::feed::relation::{Relation, Word};
 use crate::feed::run::status::{DROPS, FeedStatus, InputStatus};
 use crate::feed::{Format, Kind};
 
@@ -61,6 +64,40 @@ fn add_input(samples: &mut Samples, input: &InputStatus) {
     }
     if let Some(octets) = state.spool_octets {
         samples.add(&f::FEED_SPOOL, &[name], octets as f64);
+    }
+}
+
+/// Add what is known of joe-jobs.
+pub fn add_joe_jobs(samples: &mut Samples, joe_jobs: Option<&JoeJobs>) {
+    let Some(joe_jobs) = joe_jobs else { return };
+    let counts = joe_jobs.counts();
+    samples.add(&f::JOE_JOBS_RUNNING, &[], counts.running as f64);
+    samples.add(&f::JOE_JOBS_RAISED, &[], counts.raised as f64);
+    for (cause, count) in [("late", counts.detector.late), ("room", counts.detector.dropped)] {
+        samples.add(&f::JOE_JOBS_DROPPED, &[cause], count as f64);
+    }
+    if let Some(webhook) = joe_jobs.webhook() {
+        for (outcome, count) in
+            [("delivered", &webhook.delivered), ("failed", &webhook.failed), ("lost", &webhook.lost)]
+        {
+            samples.add(&f::JOE_JOBS_REPORTS, &[outcome], count.load(Relaxed) as f64);
+        }
+    }
+}
+
+/// Add what was answered about bounces, and to mail servers.
+pub fn add_relation(samples: &mut Samples, relation: Option<&Relation>, service: Option<&ServiceCounts>) {
+    if let Some(relation) = relation {
+        for word in Word::ALL {
+            samples.add(&f::RELATION_ANSWERS, &[word.word()], relation.counts().of(word) as f64);
+        }
+    }
+    if let Some(service) = service {
+        for (request, count) in [("policy", &service.policy), ("question", &service.questions), ("bad", &service.bad)] {
+            samples.add(&f::POLICY_REQUESTS, &[request], count.load(Relaxed) as f64);
+        }
+        samples.add(&f::POLICY_REFUSED, &[], service.refused.load(Relaxed) as f64);
+        samples.add(&f::POLICY_CONNECTIONS, &[], service.open.load(Relaxed) as f64);
     }
 }
 

@@ -17,6 +17,9 @@ use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricT
 use super::families::{self as f, Family};
 use super::feed;
 use super::process::Process;
+use crate::feed::joe_job::JoeJobs;
+use crate::feed::relation::Relation;
+use crate::feed::relation::service::ServiceCounts;
 use crate::feed::run::status::FeedStatus;
 use crate::load::status::{ReloadOutcome, State, Status, ZoneStatus};
 use crate::serve::answer::Transport;
@@ -61,6 +64,12 @@ pub struct Sources {
     pub streams: ReadStreams,
     /// What the feeder shows; `None` where it is not enabled.
     pub feed: Option<FeedStatus>,
+    /// Floods of bounces, where they are looked for.
+    pub joe_jobs: Option<Arc<JoeJobs>>,
+    /// The neighbour rule, where it is enabled.
+    pub relation: Option<Arc<Relation>>,
+    /// What the policy service has counted, where there is one.
+    pub policy_service: Option<Arc<ServiceCounts>>,
     /// When the program started.
     pub started: SystemTime,
 }
@@ -162,6 +171,8 @@ impl Collector for Exposition {
         if let Some(status) = &self.sources.feed {
             feed::add(&mut samples, status);
         }
+        feed::add_joe_jobs(&mut samples, self.sources.joe_jobs.as_deref());
+        feed::add_relation(&mut samples, self.sources.relation.as_deref(), self.sources.policy_service.as_deref());
         add_process(&mut samples, &Process::read(), self.sources.started);
         samples.into_families()
     }

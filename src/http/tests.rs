@@ -34,6 +34,9 @@ fn fixture() -> (Arc<Registry>, Arc<Status>, Arc<Shared>) {
         status: Arc::clone(&status),
         streams: Box::new(move || totals),
         feed: None,
+        joe_jobs: None,
+        relation: None,
+        policy_service: None,
         started: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
     };
     (registry, status, Shared::new(sources, Intake::default()))

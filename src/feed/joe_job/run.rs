@@ -16,7 +16,7 @@ use super::address::{AddressKey, Attacked};
 use super::detector::{Change, Detector, DetectorCounts, Event, Interval};
 use super::hit::{self, Hit, Target};
 use super::report::JoeJob;
-use super::webhook::Webhook;
+use super::webhook::{Webhook, WebhookCounts};
 use super::{JoeJobOptions, state};
 use crate::feed::session::Session;
 use crate::sys::clock;
@@ -63,8 +63,6 @@ pub struct Tell {
     pub policies: Option<ReadPolicies>,
     /// Have all sources been read to their ends? Then the wall clock is the log's.
     pub still: Box<dyn Fn() -> bool + Send>,
-    /// Called with all times of flood whenever they have changed.
-    pub intervals: Box<dyn Fn(&[Interval]) + Send>,
 }
 
 /// Joe-jobs, as numbers.
@@ -94,16 +92,6 @@ impl Shared {
     fn advance(&mut self, now_ms: i64) {
         self.detector.advance(now_ms, &mut self.changes);
     }
-
-    /// All times of flood.
-    fn intervals(&self) -> Vec<Interval> {
-        let past = self.history.iter().filter_map(|report| Some((report.target()?, report.clone())));
-        let mut found: Vec<Interval> =
-            past.chain(self.detector.reports()).flat_map(|(target, report)| report.intervals(&target)).collect();
-        found.sort();
-        found.dedup();
-        found
-    }
 }
 
 /// Joe-job detection, running.
@@ -113,12 +101,14 @@ pub struct JoeJobs {
     shared: Arc<Mutex<Shared>>,
     /// Addresses under attack.
     attacked: Arc<Attacked>,
-    /// Wakes the thread.
-    wake: SyncSender<()>,
+    /// Wakes the thread; `None` once it is to end.
+    wake: Mutex<Option<SyncSender<()>>>,
     /// Joe-jobs raised.
     raised: Arc<AtomicU64>,
+    /// What became of reports.
+    webhook: Option<Arc<WebhookCounts>>,
     /// The thread.
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// The shared state. Nobody leaves it half changed, so a thread that died in between does not matter.
@@ -161,6 +151,7 @@ impl JoeJobs {
         let attacked = Arc::<Attacked>::default();
         let (wake, woken) = sync_channel(1);
         let raised = Arc::<AtomicU64>::default();
+        let webhook = tell.webhook.as_ref().map(|webhook| Arc::clone(webhook.counts()));
         let worker = Worker {
             options,
             key,
@@ -173,7 +164,7 @@ impl JoeJobs {
         // Before anybody asks.
         worker.protect();
         let thread = std::thread::Builder::new().name("joe-jobs".to_owned()).spawn(move || worker.run(&woken))?;
-        Ok(Self { shared, attacked, wake, raised, thread: Some(thread) })
+        Ok(Self { shared, attacked, wake: Mutex::new(Some(wake)), raised, webhook, thread: Mutex::new(Some(thread)) })
     }
 
     /// The addresses under attack, for whoever is asked about one.
@@ -181,9 +172,10 @@ impl JoeJobs {
         Arc::clone(&self.attacked)
     }
 
-    /// A session has ended; `hash` gives an address' keyed hash as in the store. Never waits for files or for the network.
-    pub fn session(&self, session: &Session, hash: impl Fn(&[u8]) -> [u8; 16]) {
-        let hits = hit::of_session(session, hash);
+    /// A session has ended. Where it does not count, only the clock goes on. `hash` gives an address' keyed hash as in the store. Never waits
+    /// for files or for the network.
+    pub fn session(&self, session: &Session, counts: bool, hash: impl Fn(&[u8]) -> [u8; 16]) {
+        let hits = if counts { hit::of_session(session, hash) } else { Vec::new() };
         let mut shared = lock(&self.shared);
         let Shared { detector, changes, .. } = &mut *shared;
         detector.advance(session.end_ms, changes);
@@ -201,14 +193,21 @@ impl JoeJobs {
     /// Wake the thread, if there is something for it.
     fn wake_for(&self, shared: &Shared) {
         if !shared.changes.is_empty() {
+            let wake = self.wake.lock().unwrap_or_else(PoisonError::into_inner);
             // Full: it is about to wake anyway.
-            let _ = self.wake.try_send(());
+            let _ = wake.as_ref().map(|wake| wake.try_send(()));
         }
     }
 
     /// The times in which targets were flooded: for each, all mail counts as that to one recipient.
     pub fn intervals(&self) -> Vec<Interval> {
-        lock(&self.shared).intervals()
+        let shared = lock(&self.shared);
+        let past = shared.history.iter().filter_map(|report| Some((report.target()?, report.clone())));
+        let mut found: Vec<Interval> =
+            past.chain(shared.detector.reports()).flat_map(|(target, report)| report.intervals(&target)).collect();
+        found.sort();
+        found.dedup();
+        found
     }
 
     /// Joe-jobs, as numbers.
@@ -222,10 +221,15 @@ impl JoeJobs {
         }
     }
 
+    /// What became of reports, where there is a webhook.
+    pub fn webhook(&self) -> Option<&WebhookCounts> {
+        self.webhook.as_deref()
+    }
+
     /// End the thread once what waits is written.
-    pub fn stop(mut self) {
-        let thread = self.thread.take();
-        drop(self);
+    pub fn stop(&self) {
+        drop(self.wake.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread for joe-jobs had died");
         }
@@ -274,16 +278,8 @@ impl Worker {
 
     /// Do what there is to do; look nothing up when `ending`.
     fn work(&mut self, ending: bool) {
-        let (changes, intervals) = {
-            let mut shared = lock(&self.shared);
-            let changes = std::mem::take(&mut shared.changes);
-            let intervals = (!changes.is_empty()).then(|| shared.intervals());
-            (changes, intervals)
-        };
+        let changes = std::mem::take(&mut lock(&self.shared).changes);
         self.protect();
-        if let Some(intervals) = intervals {
-            (self.tell.intervals)(&intervals);
-        }
         for Change { event, mut report, .. } in changes {
             match event {
                 Event::Raised => {

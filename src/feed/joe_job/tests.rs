@@ -279,8 +279,6 @@ fn memory_is_bounded() {
     for n in 0..10_000 {
         detector.hit(&hit(BEGIN + 9 * 1440, &recipient(1), n), &mut changes);
     }
-    assert_eq!(detector.reports()[0].1.sources, 10, "counted when raised");
-    detector.advance((BEGIN + 9 * 1440 + 1) * MINUTE_MS, &mut changes);
     assert_eq!(detector.reports()[0].1.sources, 256);
 }
 
@@ -372,14 +370,13 @@ fn start(directory: &Path, stored: Vec<Hit>, webhook: Option<Webhook>) -> JoeJob
         zone_written: Box::new(|| {}),
         policies: Some(Box::new(policies)),
         still: Box::new(|| false),
-        intervals: Box::new(|_| {}),
     };
     JoeJobs::start(options, stored, tell).unwrap()
 }
 
 /// Twelve hosts bounce to one address.
 fn flood(jobs: &JoeJobs, minute: i64) {
-    (0..12).for_each(|n| jobs.session(&session(minute, n, "Victim@example.org", Answer::Ok, false), plain_hash));
+    (0..12).for_each(|n| jobs.session(&session(minute, n, "Victim@example.org", Answer::Ok, false), true, plain_hash));
 }
 
 #[test]
@@ -535,7 +532,7 @@ fn a_receiver_that_hangs_holds_nobody_up() {
     for n in 0..100 {
         for host in 0..12 {
             let address = format!("victim{n}@example.org");
-            jobs.session(&session(BEGIN + n, host, &address, Answer::Ok, false), |address| {
+            jobs.session(&session(BEGIN + n, host, &address, Answer::Ok, false), true, |address| {
                 let mut hash = [0; 16];
                 hash[..address.len().min(16)].copy_from_slice(&address[..address.len().min(16)]);
                 hash
