@@ -140,7 +140,10 @@ fn durations() {
 
 #[test]
 fn unknown_and_missing_keys() {
-    bad("lisen = 1", "1:1: unknown key `lisen` in the settings; known keys are state-dir, dns, http, load, acl, zone");
+    bad(
+        "lisen = 1",
+        "1:1: unknown key `lisen` in the settings; known keys are state-dir, dns, http, load, acl, feed, zone",
+    );
     bad("\n[dns]\nlisen = []", "3:1: unknown key `lisen` in [dns]; did you mean `listen`?");
     bad(
         "[dns]\n  idle = 1",
@@ -148,7 +151,7 @@ fn unknown_and_missing_keys() {
     );
     bad("[dns.tcp]\nidle-max-ms = 1", "2:1: unknown key `idle-max-ms` in [dns.tcp]; did you mean `idle-ms-max`?");
     bad("[htpp]\nenabled = true", "1:2: unknown key `htpp` in the settings; did you mean `http`?");
-    bad("[feed]", "1:2: unknown key `feed` in the settings; known keys are state-dir, dns, http, load, acl, zone");
+    bad("[fede]", "1:2: unknown key `fede` in the settings; did you mean `feed`?");
     bad(&format!("{ZONE}nss = []"), "4:1: unknown key `nss` in [[zone]]; did you mean `ns`?");
     bad(
         &format!("{ZONE}[zone.guard]\nshrink_max = 1"),

@@ -10,6 +10,7 @@
 //! | [`time`], [`envelope`] | a line's head: stamp, host, program; what is left is a message |
 //! | [`service`] | what each mail server's messages say, as [`record`]s |
 //! | [`assemble`] | joins records into sessions and deliveries, bounded and in the log's own time |
+//! | [`show`] | prints sessions, and explains a line |
 //! | [`kind`] | what kinds of behaviour a session shows, what a reply means |
 //! | [`joe_job`] | floods of bounces at one address: found, reported, kept off |
 //! | [`relation`] | the neighbour rule: may a bounce be sent to this sender |
@@ -29,6 +30,7 @@ pub mod relation;
 pub mod run;
 pub mod service;
 pub mod session;
+pub mod show;
 pub mod source;
 pub mod spool;
 pub mod store;

@@ -319,18 +319,17 @@ impl FileReader {
         }
         let all = candidates::list(&self.options.path);
         let here = all.iter().position(|candidate| candidate.number == open.number);
-        let here = here.or_else(|| all.iter().rposition(|candidate| open.same_head(candidate)));
+        let copy = || all.iter().rposition(|candidate| open.same_head(candidate));
+        let here = match (here, here.is_none().then(copy).flatten()) {
+            // Ours was replaced by a copy, or packed; the copy may have been written to since.
+            (None, Some(copy)) if all[copy].packed || all[copy].octets >= open.splitter.taken() => {
+                return End::Replaced(all[copy].clone());
+            }
+            (here, copy) => here.or(copy),
+        };
         let last = all.len().saturating_sub(1);
         // A file that is gone without a trace is followed by the one that has its name now.
         let after = &all[here.map_or(last, |at| at + 1).min(all.len())..];
-        if let (Some(at), Some(last)) = (here, all.last())
-            && at == all.len() - 1
-            && last.path == self.options.path
-            && last.number != open.number
-            && last.octets >= open.splitter.taken()
-        {
-            return End::Replaced(last.clone());
-        }
         let unpacked_too = |candidate: &Candidate| {
             candidate.packed && all.iter().any(|other| other.path == candidate.path.with_extension(""))
         };
@@ -360,7 +359,7 @@ impl FileReader {
             End::Truncated => {
                 let all = candidates::list(&self.options.path);
                 let copies = all.iter().rev().filter(|copy| copy.number != open.number && open.same_head(copy));
-                let longer = |copy: &&Candidate| copy.packed || copy.octets > open.splitter.taken();
+                let longer = |copy: &&Candidate| copy.packed || copy.octets >= open.splitter.taken();
                 if let Some(copy) = copies.into_iter().find(longer).cloned()
                     && take_over(open, &copy).is_ok()
                 {

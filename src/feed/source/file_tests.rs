@@ -212,6 +212,10 @@ fn check(seed: u64, actions: u32) {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let mut log = Log::new();
     let mut reading = Reading::new(&log, Saved::default(), Vec::new());
+    // What was rotated before the first look is not read, so that comes after a line.
+    log.put(b"the first\n");
+    log.written.push("the first".to_owned());
+    reading.drain();
     let mut rotations = 0;
     let mut story = Vec::new();
     for _ in 0..actions {

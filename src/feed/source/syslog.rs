@@ -369,6 +369,9 @@ impl Frames {
     /// Pass over what is left of a message that was too long.
     fn pass_over(&mut self) {
         let rest = &self.buffer[self.taken..];
+        if self.skip == Skip::Message && memchr::memchr2(b'\n', 0, rest).is_some() {
+            self.ends = Ends::Line;
+        }
         match self.skip {
             Skip::None => {}
             Skip::Octets(octets) => {

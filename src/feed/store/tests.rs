@@ -9,6 +9,11 @@ use crate::feed::session::{
     Answer, Body, Client, Closed, Count, Delivery, Kind, Kinds, Recipient, Session, Transaction, Verbs,
 };
 
+/// Now: what is older than the store keeps goes at once.
+fn now_ms() -> i64 {
+    crate::sys::clock::now_s() * 1000
+}
+
 /// A session with this id and kind.
 fn session(id: u128, kind: Kind) -> Session {
     let recipient =
@@ -16,8 +21,8 @@ fn session(id: u128, kind: Kind) -> Session {
     Session {
         first: Default::default(),
         last: Default::default(),
-        start_ms: 1_795_291_200_000,
-        end_ms: 1_795_291_201_000,
+        start_ms: now_ms(),
+        end_ms: now_ms() + 1000,
         id,
         host: "mx".into(),
         client: Client { ip: "192.0.2.1".parse().unwrap(), port: Some(2525), ptr: None },
@@ -79,7 +84,7 @@ fn events_and_marks_are_committed_together_and_found_again() {
     let writer = store.start().unwrap();
     let event = |id| rows::of_session(session(id, Kind::Callout), "mail.log", vec![b"a line".to_vec()], &key);
     let delivery = Delivery {
-        time_ms: 5,
+        time_ms: now_ms(),
         place: Default::default(),
         sender: (*b"alice@example.org").into(),
         recipient: (*b"x@example.net").into(),
@@ -138,7 +143,7 @@ fn what_is_old_goes() {
     writer.sender().send(batch(input, rows, 1)).unwrap();
     writer.stop();
     let store = Store::open(directory.path()).unwrap();
-    let then = 1_795_291_200_000;
+    let then = now_ms();
     let day = 86_400_000;
     for (days, lines, events) in [(27, 5, 5), (29, 0, 5), (179, 0, 5), (181, 0, 0)] {
         // By two at a time, until there is no more.
