@@ -18,12 +18,12 @@ use tokio::sync::oneshot;
 use super::{Exit, Failure};
 use crate::config::{self, AnyAnswer, Authority, OnExpire, Settings, Workers};
 use crate::feed::joe_job::JoeJobs;
-use crate::feed::relation::Relation;
 use crate::feed::relation::service::{Knows, Service, ServiceCounts};
+use crate::feed::relation::{Relation, Word};
 use crate::feed::run::start::Feed;
 use crate::feed::run::status::FeedStatus;
 use crate::feed::source::intake::Intake;
-use crate::http::{HttpOptions, HttpServer, Shared, Sources, StreamTotals};
+use crate::http::{HttpOptions, HttpServer, MailTotals, PolicyTotals, ReadMail, Shared, Sources, StreamTotals};
 use crate::load::status::Status;
 use crate::load::{Command, ExpiryOptions, GuardOptions, Handle, LoadOptions, Loader, ZoneSpec};
 use crate::serve::answer::Policy;
@@ -386,12 +386,29 @@ impl Running {
             status: Arc::clone(&self.status),
             streams: Box::new(read_streams),
             feed,
-            joe_jobs: self.joe_jobs.clone(),
             relation: self.relation.clone(),
-            policy_service: self.service_counts.clone(),
+            mail: self.read_mail(),
             started: SystemTime::now(),
         };
         Shared::new(sources, intake.unwrap_or_default())
+    }
+
+    /// How to look at what is counted of joe-jobs and of mail servers' questions.
+    fn read_mail(&self) -> ReadMail {
+        let (joe_jobs, relation, service) = (self.joe_jobs.clone(), self.relation.clone(), self.service_counts.clone());
+        Box::new(move || MailTotals {
+            joe_jobs: joe_jobs.as_ref().map(|joe_jobs| joe_jobs.counts()),
+            reports: joe_jobs
+                .as_ref()
+                .and_then(|joe_jobs| joe_jobs.webhook())
+                .map(|reports| [&reports.delivered, &reports.failed, &reports.lost].map(|count| count.load(Relaxed))),
+            relation: relation.as_ref().map(|relation| Word::ALL.map(|word| relation.counts().of(word))),
+            policy: service.as_ref().map(|service| PolicyTotals {
+                requests: [&service.policy, &service.questions, &service.bad].map(|count| count.load(Relaxed)),
+                refused: service.refused.load(Relaxed),
+                open: service.open.load(Relaxed),
+            }),
+        })
     }
 
     /// Take signals until one says stop.

@@ -142,7 +142,7 @@ fn durations() {
 fn unknown_and_missing_keys() {
     bad(
         "lisen = 1",
-        "1:1: unknown key `lisen` in the settings; known keys are state-dir, dns, http, load, acl, feed, zone",
+        "1:1: unknown key `lisen` in the settings; known keys are state-dir, dns, http, load, acl, feed, relation, zone",
     );
     bad("\n[dns]\nlisen = []", "3:1: unknown key `lisen` in [dns]; did you mean `listen`?");
     bad(

@@ -3,10 +3,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::families as f;
-use super::metrics::Samples;
-use crate::feed::joe_job::JoeJobs;
-use crate::feed::relation::service::ServiceCounts;
-use crate::feed::relation::{Relation, Word};
+use super::metrics::{MailTotals, Samples};
+use crate::feed::relation::Word;
 use crate::feed::run::status::{DROPS, FeedStatus, InputStatus};
 use crate::feed::{Format, Kind};
 
@@ -67,37 +65,27 @@ fn add_input(samples: &mut Samples, input: &InputStatus) {
     }
 }
 
-/// Add what is known of joe-jobs.
-pub fn add_joe_jobs(samples: &mut Samples, joe_jobs: Option<&JoeJobs>) {
-    let Some(joe_jobs) = joe_jobs else { return };
-    let counts = joe_jobs.counts();
-    samples.add(&f::JOE_JOBS_RUNNING, &[], counts.running as f64);
-    samples.add(&f::JOE_JOBS_RAISED, &[], counts.raised as f64);
-    for (cause, count) in [("late", counts.detector.late), ("room", counts.detector.dropped)] {
-        samples.add(&f::JOE_JOBS_DROPPED, &[cause], count as f64);
-    }
-    if let Some(webhook) = joe_jobs.webhook() {
-        for (outcome, count) in
-            [("delivered", &webhook.delivered), ("failed", &webhook.failed), ("lost", &webhook.lost)]
-        {
-            samples.add(&f::JOE_JOBS_REPORTS, &[outcome], count.load(Relaxed) as f64);
+/// Add what is counted of joe-jobs and of mail servers' questions.
+pub fn add_mail(samples: &mut Samples, totals: &MailTotals) {
+    if let Some(counts) = totals.joe_jobs {
+        samples.add(&f::JOE_JOBS_RUNNING, &[], counts.running as f64);
+        samples.add(&f::JOE_JOBS_RAISED, &[], counts.raised as f64);
+        for (cause, count) in [("late", counts.detector.late), ("room", counts.detector.dropped)] {
+            samples.add(&f::JOE_JOBS_DROPPED, &[cause], count as f64);
         }
     }
-}
-
-/// Add what was answered about bounces, and to mail servers.
-pub fn add_relation(samples: &mut Samples, relation: Option<&Relation>, service: Option<&ServiceCounts>) {
-    if let Some(relation) = relation {
-        for word in Word::ALL {
-            samples.add(&f::RELATION_ANSWERS, &[word.word()], relation.counts().of(word) as f64);
-        }
+    for (result, count) in ["delivered", "failed", "lost"].into_iter().zip(totals.reports.into_iter().flatten()) {
+        samples.add(&f::JOE_JOBS_REPORTS, &[result], count as f64);
     }
-    if let Some(service) = service {
-        for (request, count) in [("policy", &service.policy), ("question", &service.questions), ("bad", &service.bad)] {
-            samples.add(&f::POLICY_REQUESTS, &[request], count.load(Relaxed) as f64);
+    for (word, count) in Word::ALL.into_iter().zip(totals.relation.into_iter().flatten()) {
+        samples.add(&f::RELATION_ANSWERS, &[word.word()], count as f64);
+    }
+    if let Some(policy) = totals.policy {
+        for (request, count) in ["policy", "question", "bad"].into_iter().zip(policy.requests) {
+            samples.add(&f::POLICY_REQUESTS, &[request], count as f64);
         }
-        samples.add(&f::POLICY_REFUSED, &[], service.refused.load(Relaxed) as f64);
-        samples.add(&f::POLICY_CONNECTIONS, &[], service.open.load(Relaxed) as f64);
+        samples.add(&f::POLICY_REFUSED, &[], policy.refused as f64);
+        samples.add(&f::POLICY_CONNECTIONS, &[], policy.open as f64);
     }
 }
 

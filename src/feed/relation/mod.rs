@@ -7,7 +7,7 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`lookup`] | look-ups that tell nothing from failure |
-//! | [`spf`] | SPF by a library, and its audit |
+//! | [`spf`], [`syntax`] | SPF by a library, and its audit |
 //! | [`evidence`] | the records that an answer rests on |
 //! | [`talk`] | questions and answers of Postfix and Exim |
 //! | [`service`] | the socket on which they are asked |
@@ -16,6 +16,7 @@ pub mod evidence;
 pub mod lookup;
 pub mod service;
 pub mod spf;
+pub mod syntax;
 pub mod talk;
 
 #[cfg(test)]

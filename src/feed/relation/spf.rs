@@ -1,7 +1,7 @@
 //! SPF (RFC 7208): what a domain says about a client, by `mail-auth`, and what that library leaves out.
 //!
-//! `mail-auth` evaluates. It counts no void look-ups, takes the first of two records where the RFC wants an error, calls a domain
-//! without policy whose record it can not read when another TXT record follows, and believes an unchecked PTR in `%{p}`. So it is
+//! `mail-auth` evaluates. It passes over terms that it does not know, counts no void look-ups, takes the first of two records where the RFC wants an
+//! error, calls a domain without policy whose record it can not read when another TXT record follows, and believes an unchecked PTR in `%{p}`. So it is
 //! given caches that only listen: they tell which names were asked and which look-ups found something. Afterwards
 //! [`audit`] asks for the same names again, which the resolver still knows, and turns what must not pass into an error.
 //! All of this can only make a result more careful.
@@ -19,6 +19,7 @@ use mail_auth::{MessageAuthenticator, Parameters, ResolverCache, SpfResult};
 
 use super::evidence::Evidence;
 use super::lookup::{self, Found};
+use super::syntax;
 
 /// Void look-ups allowed (RFC 7208 section 4.6.4).
 const VOID_LOOKUPS_MAX: usize = 2;
@@ -153,6 +154,11 @@ async fn audit(resolver: &TokioResolver, ip: IpAddr, asked: &Asked, result: Spf,
                 policies.iter().for_each(|policy| evidence.text(name, policy));
                 if policies.len() > 1 {
                     return objection(format!("{name} has {} SPF records (RFC 7208 section 4.5)", policies.len()));
+                }
+                for policy in &policies {
+                    if let Err(why) = syntax::check(policy) {
+                        return objection(format!("the policy of {name} is wrong: {why} (RFC 7208 section 4.6)"));
+                    }
                 }
                 if policies.iter().any(|policy| uses_ptr_macro(policy)) {
                     return objection(format!("the policy of {name} rests on `%{{p}}`, an unchecked PTR"));
