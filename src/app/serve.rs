@@ -39,6 +39,8 @@ const RUNTIME_THREADS: usize = 2;
 const DESCRIPTORS_SPARE: u64 = 256;
 /// Descriptors of one of the feeder's sources: files, and a syslog listener's connections.
 const DESCRIPTORS_A_SOURCE: u64 = 300;
+/// Descriptors of one question of the neighbour rule: its look-ups, each over UDP and perhaps TCP, at two resolvers.
+const DESCRIPTORS_A_QUESTION: u64 = 4;
 /// Attempts to have TCP on the port that the system chose for UDP (port 0, tests).
 const PORT_ATTEMPTS: usize = 16;
 /// How long HTTP may take to finish its answers on the way out.
@@ -179,7 +181,10 @@ fn start_log() {
 fn raise_descriptor_limit(settings: &Settings) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let sources = if settings.feed.enabled { settings.feed.sources.len() as u64 * DESCRIPTORS_A_SOURCE } else { 0 };
-    let wanted = u64::from(settings.dns.tcp.connections_max) + sources + DESCRIPTORS_SPARE;
+    let relation = &settings.relation;
+    let questions = u64::from(relation.connections_max) + u64::from(relation.questions_max) * DESCRIPTORS_A_QUESTION;
+    let questions = if relation.enabled { questions } else { 0 };
+    let wanted = u64::from(settings.dns.tcp.connections_max) + sources + questions + DESCRIPTORS_SPARE;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= wanted) {
         return;

@@ -10,6 +10,8 @@
 mod check;
 mod feed;
 mod joe_jobs;
+#[cfg(test)]
+mod mail_tests;
 mod place;
 mod relation;
 mod schema;

@@ -446,7 +446,7 @@ fn receiver(handlers: Vec<Handler>) -> (String, Arc<Mutex<Vec<String>>>) {
                             Ok(n) => request.extend_from_slice(&buffer[..n]),
                         }
                     }
-                    requests.lock().unwrap().push(String::from_utf8(request).unwrap());
+                    requests.lock().unwrap().push(String::from_utf8_lossy(&request).into_owned());
                     let _ = write!(stream, "HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
                 }
             }
@@ -495,6 +495,30 @@ fn reports_are_signed_and_tried_again_until_taken() {
     assert!(request.starts_with("POST /hook?a=b HTTP/1.1\r\n"), "{request}");
     assert_eq!(header("content-type"), "application/json");
     assert_eq!(header("x-dnsbld-signature"), signature(b"secret", &header("x-dnsbld-timestamp"), "{\"v\":1}"));
+}
+
+#[test]
+fn a_receiver_without_tls_gets_nothing_over_https() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let _inside = runtime.enter();
+    let (url, taken) = receiver(vec![Handler::Answer(200)]);
+    let options = WebhookOptions {
+        url: url.replace("http:", "https:"),
+        attempt_time_max: Duration::from_millis(300),
+        pause_min: Duration::from_millis(5),
+        attempts_max: 2,
+        ..WebhookOptions::default()
+    };
+    match Webhook::start(options) {
+        Ok(webhook) => {
+            assert!(webhook.send("{}".to_owned()));
+            wait("it to be given up", || webhook.counts().lost.load(Ordering::Relaxed) == 1);
+            assert_eq!(webhook.counts().failed.load(Ordering::Relaxed), 2);
+            assert!(taken.lock().unwrap().iter().all(|request| !request.contains("{}")));
+        }
+        // A machine without trust anchors says so at the start.
+        Err(why) => assert!(why.contains("certificates can not be read"), "{why}"),
+    }
 }
 
 #[test]
