@@ -333,8 +333,11 @@ impl FileReader {
         let unpacked_too = |candidate: &Candidate| {
             candidate.packed && all.iter().any(|other| other.path == candidate.path.with_extension(""))
         };
-        let fit =
-            |candidate: &&Candidate| candidate.octets > 0 && !unpacked_too(candidate) && !open.same_head(candidate);
+        // A packed file without content is not empty on disk.
+        let filled = |candidate: &Candidate| candidate.head().is_ok_and(|head| !head.is_empty());
+        let fit = |candidate: &&Candidate| {
+            candidate.octets > 0 && !unpacked_too(candidate) && filled(candidate) && !open.same_head(candidate)
+        };
         let come_before = after.iter().filter(fit).find(|candidate| self.known_generation(candidate).is_some());
         come_before.or_else(|| after.iter().find(fit)).map_or(End::Wait, |next| End::Next(next.clone()))
     }
@@ -342,7 +345,8 @@ impl FileReader {
     /// The number that a file had in a former run, if it is still to come.
     fn known_generation(&self, candidate: &Candidate) -> Option<u64> {
         let generation = self.open.as_ref()?.generation;
-        let mut later = self.known.range(generation + 1..);
+        // One that was empty is known by its number alone, which may be another file's by now; and nothing of it was read.
+        let mut later = self.known.range(generation + 1..).filter(|(_, file)| file.identity.head_octets > 0);
         later.find(|(_, file)| candidate.is(&file.identity)).map(|(&generation, _)| generation)
     }
 
