@@ -130,13 +130,20 @@ impl JoeJobs {
                 detector.name(&target, address);
             }
         }
-        // What was told before the restart is not told again.
-        let known: Vec<&str> = told.iter().map(|report| report.id.as_str()).collect();
-        changes.retain(|change| {
-            change.event != Event::Closed
-                && !(known.contains(&change.report.id.as_str()) && change.event == Event::Raised)
-        });
-        let current: Vec<String> = detector.reports().into_iter().map(|(_, report)| report.id).collect();
+        let current = detector.reports();
+        // What was told before the restart is not told again; only what has changed since is.
+        changes
+            .retain(|change| change.event != Event::Closed && !told.iter().any(|report| report.id == change.report.id));
+        for (target, report) in &current {
+            let before = told.iter().find(|told| told.id == report.id);
+            let event = match before.map(|told| (told.running, report.running)) {
+                Some((true, false)) => Event::Ended,
+                Some((false, true)) => Event::Resumed,
+                _ => continue,
+            };
+            changes.push(Change { event, target: target.clone(), report: report.clone() });
+        }
+        let current: Vec<String> = current.into_iter().map(|(_, report)| report.id).collect();
         let policies = told
             .iter()
             .map(|report| (report.id.clone(), Policies { spf: report.spf.clone(), dmarc: report.dmarc.clone() }));

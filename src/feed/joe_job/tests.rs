@@ -399,7 +399,7 @@ fn an_address_under_attack_is_protected_and_reported_also_after_a_restart() {
         .flat_map(|n| hit::of_session(&session(BEGIN, n, "Victim@example.org", Answer::Ok, false), plain_hash))
         .map(|hit| Hit { address: None, ..hit })
         .collect();
-    let jobs = start(directory.path(), stored, None);
+    let jobs = start(directory.path(), stored.clone(), None);
     assert!(jobs.attacked().contains("victim@example.org"), "from the first moment on");
     assert_eq!(jobs.counts().raised, 0, "told before");
     let attacked = jobs.attacked();
@@ -408,6 +408,18 @@ fn an_address_under_attack_is_protected_and_reported_also_after_a_restart() {
     wait("the zone file", || zone() == quiet);
     wait("the report", || reports().first().is_some_and(|report| !report.running));
     jobs.stop();
+
+    // Once more: nothing has changed, so nothing is told but what comes last.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let _inside = runtime.enter();
+    let (url, taken) = receiver(vec![Handler::Answer(200)]);
+    let hook = webhook(&url);
+    let mut later = stored.clone();
+    later.push(hit(BEGIN + 90, &recipient(9), 1));
+    start(directory.path(), later, Some(hook.clone())).stop();
+    assert!(hook.send("the last".to_owned()));
+    wait("the last", || hook.counts().delivered.load(Ordering::Relaxed) > 0);
+    assert!(taken.lock().unwrap()[0].ends_with("the last"), "{taken:?}");
 
     // Without the store: what was told stays told.
     let jobs = start(directory.path(), Vec::new(), None);

@@ -145,12 +145,12 @@ impl Service {
             running.spawn(listen(listener, Arc::clone(&desk), stopping.clone()));
         }
         shutdown.await;
-        drop(stop);
-        let _ = timeout(GRACE, async { while running.join_next().await.is_some() {} }).await;
         if let Some(path) = socket {
-            // Best effort: the next start removes it as well.
+            // First of all: once we no longer listen, the path may be our successor's. Best effort: that one removes it as well.
             let _ = std::fs::remove_file(path);
         }
+        drop(stop);
+        let _ = timeout(GRACE, async { while running.join_next().await.is_some() {} }).await;
         Ok(())
     }
 }
