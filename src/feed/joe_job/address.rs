@@ -102,6 +102,8 @@ impl Attacked {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::feed::joe_job::report::hex;
 
@@ -156,5 +158,15 @@ mod tests {
         assert!(attacked.contains("Victim@example.org") && !attacked.contains("other@example.org"));
         attacked.set(&key, []);
         assert!(!attacked.contains("victim@example.org"));
+    }
+
+    proptest! {
+        /// An address' hash is that of its form without quotes, whatever is in it.
+        #[test]
+        fn any_address_has_a_form(address in ".{0,30}") {
+            let _ = canonical(&address);
+            let quoted = address.replace('\\', "\\\\").replace('"', "\\\"");
+            prop_assert_eq!(canonical(&format!("\"{quoted}\"@x.example")), format!("{address}@x.example").to_ascii_lowercase());
+        }
     }
 }

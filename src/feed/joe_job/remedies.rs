@@ -128,6 +128,8 @@ fn publish(domain: &str, spf: Option<&str>, dmarc: Option<&str>) -> Option<Remed
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -161,6 +163,18 @@ mod tests {
         ] {
             let dns = publish("example.org", spf, dmarc).map_or(0, |remedy| remedy.dns.len());
             assert_eq!(dns, expected, "{spf:?} {dmarc:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever an address holds, lines for a mail server have it only where it is plain.
+        #[test]
+        fn hostile_addresses_get_no_lines(local in ".{0,20}", domain in ".{0,20}") {
+            let address = format!("{local}@{domain}");
+            if is_plain(&address) {
+                prop_assert!(address.chars().all(|c| c.is_ascii_alphanumeric() || "._+-=@".contains(c)));
+                prop_assert_eq!(address.matches('@').count(), 1);
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! `mail-auth` evaluates. It passes over terms that it does not know, counts no void look-ups, takes the first of two records where the RFC wants an
 //! error, calls a domain without policy whose record it can not read when another TXT record follows, and believes an unchecked PTR in `%{p}`. So it is
 //! given caches that only listen: they tell which names were asked and which look-ups found something. Afterwards
-//! [`audit`] asks for the same names again, which the resolver still knows, and turns what must not pass into an error.
+//! `audit` asks for the same names again, which the resolver still knows, and turns what must not pass into an error.
 //! All of this can only make a result more careful.
 
 use std::borrow::Borrow;

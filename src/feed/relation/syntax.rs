@@ -139,6 +139,8 @@ fn macro_string(text: &str) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -180,5 +182,17 @@ mod tests {
             assert_eq!(check(record.as_bytes()).is_ok(), right, "{record}: {:?}", check(record.as_bytes()));
         }
         assert!(check(b"v=spf1 a:\xff").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read(text in "v=spf1( [-+~?]?(a|mx|include|ip4|ip6|exists|ptr|redirect|exp|x)?[:=/]?[a-z0-9.%{}/+_=-]{0,12}){0,4}") {
+            let _ = check(text.as_bytes());
+        }
+
+        #[test]
+        fn any_octets_are_read(octets in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let _ = check(&octets);
+        }
     }
 }

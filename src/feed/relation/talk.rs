@@ -155,6 +155,8 @@ fn sender_end(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A relation question.
@@ -232,5 +234,25 @@ mod tests {
         assert!(PolicyRequest::default().attribute("no attribute").is_err());
         assert_eq!(policy_answer("DEFER later\nor so"), "action=DEFER later or so\n\n");
         assert_eq!(policy_answer(&header_action(Word::NoSpfFail)), "action=PREPEND X-Bounce-Relation: no_spf_fail\n\n");
+    }
+
+    proptest! {
+        /// Whatever a client sends as sender and HELO, they are told apart and nothing else is taken from them.
+        #[test]
+        fn hostile_senders_and_names(local in "[ -~]{1,20}", helo in "[ -~]{0,20}") {
+            let quoted = local.replace('\\', "\\\\").replace('"', "\\\"");
+            let sender = format!("\"{quoted}\"@example.org");
+            let asked = question(&format!("relation 192.0.2.1 <{sender}> {helo}"));
+            prop_assert_eq!(asked, Ok(relation("192.0.2.1", &sender, helo.trim())));
+        }
+
+        /// Any line is read, and any action becomes one answer.
+        #[test]
+        fn any_line_is_read(line in ".{0,80}") {
+            let _ = (question(&line), PolicyRequest::default().attribute(&line), is_question(&line));
+            let answer = policy_answer(&line);
+            prop_assert_eq!(answer.matches('\n').count(), 2);
+            prop_assert!(answer.ends_with("\n\n"));
+        }
     }
 }
