@@ -52,15 +52,17 @@ impl Feeder {
         let (mut http, mut syslog) = (None, Vec::new());
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let line = lines
-                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-                .expect("the feeder did not start");
+            let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) else {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("the feeder did not start");
+            };
             if let Some(address) = line.strip_prefix("http on ") {
                 http = Some(address.parse().unwrap());
             } else if let Some(rest) = line.strip_prefix("syslog on ") {
                 syslog.push(rest.split(' ').next().unwrap().parse().unwrap());
             } else if line.starts_with("ready: ") {
-                return Self { dir: dir.to_owned(), child, http: http.unwrap(), syslog };
+                break Self { dir: dir.to_owned(), child, http: http.unwrap(), syslog };
             }
         }
     }

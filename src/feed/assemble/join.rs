@@ -40,6 +40,8 @@ pub(super) struct Joiner {
     second: Option<i64>,
     /// The first line of that second.
     second_mark: Mark,
+    /// How far the line's stamp lies behind the log's clock, in milliseconds.
+    held_ms: i64,
 }
 
 impl Joiner {
@@ -56,6 +58,7 @@ impl Joiner {
             line: Mark::default(),
             second: None,
             second_mark: Mark::default(),
+            held_ms: 0,
         }
     }
 
@@ -64,15 +67,16 @@ impl Joiner {
         self.line.place = place;
     }
 
-    /// A line was read, and the log's clock shows `now_ms`: ends what is over by it.
+    /// A line was read, and the log's clock shows `now_ms`: ends what is over by it. The line's own stamp lies `held_ms` behind.
     pub(super) fn advance(
         &mut self,
         place: Place,
         now_ms: Option<i64>,
+        held_ms: i64,
         counts: &mut AssemblerCounts,
         out: &mut Vec<Observation>,
     ) {
-        self.line.place = place;
+        (self.line.place, self.held_ms) = (place, held_ms);
         let Some(now_ms) = now_ms else { return };
         let second = Some(now_ms.div_euclid(1000));
         if self.second == second {
@@ -193,8 +197,12 @@ impl Joiner {
         let connect = record.act == Act::Connect;
         if let Some(handle) = self.table.find(key) {
             let open = self.table.get(handle)?;
-            let handed_on = connect && std::mem::take(&mut open.passed);
-            if open.is_client(record) && (!connect || handed_on) {
+            let same = open.is_client(record);
+            let handed_on = if connect { open.passed.take() } else { None };
+            if let Some(place) = handed_on {
+                self.unpass(place, handle);
+            }
+            if same && (!connect || handed_on.is_some()) {
                 return Some(handle);
             }
             // Its end was not logged: the next client is there already.
@@ -222,7 +230,7 @@ impl Joiner {
         let line = self.hasher.hash_one((message.stamp, message.host, message.text));
         Open {
             mark: self.second_mark,
-            id: self.ids.next(message, record, line),
+            id: self.ids.next(message, record, line, self.held_ms),
             first: self.line.place,
             last: self.line.place,
             start_ms: message.time_ms,
@@ -239,7 +247,7 @@ impl Joiner {
             in_data: false,
             begun: false,
             ended: false,
-            passed: false,
+            passed: None,
             dropped: false,
             ambiguous: false,
             queue: Vec::new(),
@@ -249,9 +257,11 @@ impl Joiner {
 
     /// postscreen hands a client on: smtpd's `connect from` goes on with its session.
     fn pass(&mut self, message: &Message<'_>, record: &Record<'_>, handle: Handle) {
-        if let Some(client) = record.client {
-            let key = self.hasher.hash_one((message.host, client.ip));
-            self.passed.entry(key).or_default().push_back(handle);
+        let Some(client) = record.client else { return };
+        let place = self.hasher.hash_one((message.host, client.ip));
+        if let Some(open) = self.table.get(handle).filter(|open| open.passed.is_none()) {
+            open.passed = Some(place);
+            self.passed.entry(place).or_default().push_back(handle);
         }
     }
 
@@ -260,17 +270,21 @@ impl Joiner {
         if self.passed.is_empty() {
             return None;
         }
-        let client = record.client?;
-        let key = self.hasher.hash_one((message.host, client.ip));
-        let waiting = self.passed.get_mut(&key)?;
-        let mut found = None;
-        while let (None, Some(handle)) = (found, waiting.pop_front()) {
-            found = self.table.get(handle).and_then(|open| std::mem::take(&mut open.passed).then_some(handle));
+        let place = self.hasher.hash_one((message.host, record.client?.ip));
+        let handle = *self.passed.get(&place)?.front()?;
+        self.unpass(place, handle);
+        self.table.get(handle)?.passed = None;
+        Some(handle)
+    }
+
+    /// A session no longer waits to be greeted.
+    fn unpass(&mut self, place: u64, handle: Handle) {
+        if let Some(waiting) = self.passed.get_mut(&place) {
+            waiting.retain(|other| *other != handle);
+            if waiting.is_empty() {
+                self.passed.remove(&place);
+            }
         }
-        if waiting.is_empty() {
-            self.passed.remove(&key);
-        }
-        found
     }
 
     /// A session has a queue id for one of its transactions. `anew`: the id was given just now, whatever it stood for before.
@@ -402,6 +416,9 @@ impl Joiner {
     /// Ends a session.
     fn end(&mut self, handle: Handle, counts: &mut AssemblerCounts, out: &mut Vec<Observation>) {
         let Some(open) = self.table.remove(handle) else { return };
+        if let Some(place) = open.passed {
+            self.unpass(place, handle);
+        }
         for key in &open.queue {
             let Some(entry) = self.queue.get(*key) else { continue };
             let Some((_, index)) = entry.session.filter(|(session, _)| *session == handle) else { continue };

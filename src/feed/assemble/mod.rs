@@ -12,6 +12,8 @@
 //! | [`settle`] | its end: counters and lines made to agree |
 //! | [`id`] | what makes it the same session when it is read again |
 
+#[cfg(test)]
+mod hostile;
 mod id;
 mod join;
 mod open;
@@ -163,7 +165,7 @@ impl Assembler {
             return;
         };
         (counts.clock_future, counts.clock_backward) = (clock.future, clock.backward);
-        join.advance(line.place, clock.last_ms(), counts, out);
+        join.advance(line.place, clock.last_ms(), clock.held_ms, counts, out);
         let Some((format, parser)) = service::parser(*format, &message) else {
             counts.ignored += 1;
             return;
