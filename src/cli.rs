@@ -88,6 +88,20 @@ Exit codes:
   0  ended by a signal; as a daemon: started
   1  wrong usage, or a start that failed";
 
+/// More on `feed joe-jobs`.
+const JOE_JOBS_HELP: &str = "\
+What is told is read from the state directory, where a running server writes it at once when a joe-job begins or ends and every \
+minute while one runs. It has addresses in the clear, so only the server's user may read it. docs/joe-jobs.md has the rule and the remedies.
+
+Examples:
+  dnsbld feed joe-jobs --config /etc/dnsbld/dnsbld.toml
+  dnsbld feed joe-jobs --config /etc/dnsbld/dnsbld.toml --json | jq 'select(.running)'
+
+Exit codes:
+  0  done
+  1  failure
+  2  wrong usage";
+
 /// More on `feed opensmtpd-filter`.
 const FILTER_HELP: &str = "\
 smtpd starts this program and writes to its standard input. What it reports of SMTP sessions goes to a spool in the state \
@@ -250,6 +264,16 @@ pub enum Command {
 /// The feeder's own operations.
 #[derive(Debug, PartialEq, Eq, Subcommand)]
 pub enum FeedCommand {
+    /// Tell the addresses that are, or were, flooded with bounces, and what to do about it
+    #[command(after_help = EXIT_CODES, after_long_help = JOE_JOBS_HELP)]
+    JoeJobs {
+        /// The settings
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Print JSON lines
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the SMTP sessions of log files, as JSON lines
     #[command(after_long_help = SESSIONS_HELP, after_help = EXIT_CODES)]
     Sessions {
@@ -381,6 +405,10 @@ mod tests {
             (
                 "dnsbld export --config a.toml --zone bl.example.org --to master-file",
                 Command::Export { config: "a.toml".into(), zone: "bl.example.org".into(), to: Format::MasterFile },
+            ),
+            (
+                "dnsbld feed joe-jobs --config a.toml --json",
+                Command::Feed { command: FeedCommand::JoeJobs { config: "a.toml".into(), json: true } },
             ),
             (
                 "dnsbld feed opensmtpd-filter --config a.toml",

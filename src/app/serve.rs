@@ -7,8 +7,8 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -17,10 +17,13 @@ use tokio::sync::oneshot;
 
 use super::{Exit, Failure};
 use crate::config::{self, AnyAnswer, Authority, OnExpire, Settings, Workers};
+use crate::feed::joe_job::JoeJobs;
+use crate::feed::relation::service::{Knows, Service, ServiceCounts};
+use crate::feed::relation::{Relation, Word};
 use crate::feed::run::start::Feed;
 use crate::feed::run::status::FeedStatus;
 use crate::feed::source::intake::Intake;
-use crate::http::{HttpOptions, HttpServer, Shared, Sources, StreamTotals};
+use crate::http::{HttpOptions, HttpServer, MailTotals, PolicyTotals, ReadMail, Shared, Sources, StreamTotals};
 use crate::load::status::Status;
 use crate::load::{Command, ExpiryOptions, GuardOptions, Handle, LoadOptions, Loader, ZoneSpec};
 use crate::serve::answer::Policy;
@@ -36,6 +39,8 @@ const RUNTIME_THREADS: usize = 2;
 const DESCRIPTORS_SPARE: u64 = 256;
 /// Descriptors of one of the feeder's sources: files, and a syslog listener's connections.
 const DESCRIPTORS_A_SOURCE: u64 = 300;
+/// Descriptors of one question of the neighbour rule: its look-ups, each over UDP and perhaps TCP, at two resolvers.
+const DESCRIPTORS_A_QUESTION: u64 = 4;
 /// Attempts to have TCP on the port that the system chose for UDP (port 0, tests).
 const PORT_ATTEMPTS: usize = 16;
 /// How long HTTP may take to finish its answers on the way out.
@@ -62,10 +67,44 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
         None
     };
     say_addresses(&udp.local_addresses(), http.as_ref().map(HttpServer::local_address));
-    let feed = super::feed::options(&settings).map(|options| Feed::start(&options, runtime.handle())).transpose()?;
+    let policy_service = super::relation::service(&settings)?;
+    // The rule and the webhook belong to the runtime.
+    let inside = runtime.enter();
+    let relation = super::relation::rule(&settings)?.map(Arc::new);
+    let loader_of_zones = Arc::<OnceLock<Handle>>::default();
+    let zone_written = {
+        let loader = Arc::clone(&loader_of_zones);
+        Box::new(move || {
+            // What is written before the loader runs, it finds by itself.
+            if let Some(loader) = loader.get() {
+                loader.send(Command::LookNow);
+            }
+        })
+    };
+    let joe_jobs = super::feed::joe_jobs(&settings, relation.clone(), runtime.handle(), zone_written)?;
+    drop(inside);
+    let feed = super::feed::options(&settings);
+    let feed = feed.map(|options| Feed::start(&options, joe_jobs, runtime.handle())).transpose()?;
     if let Some(feed) = &feed {
         say(feed.addresses());
     }
+    let joe_jobs = feed.as_ref().and_then(Feed::joe_jobs);
+    let service_counts = policy_service.as_ref().map(Service::counts);
+    let policy_service = policy_service.map(|service| {
+        say(&service
+            .local_addresses()
+            .iter()
+            .map(|address| format!("policy service on {address}"))
+            .collect::<Vec<_>>());
+        let attacked = joe_jobs.as_ref().map(|joe_jobs| joe_jobs.attacked()).unwrap_or_default();
+        let knows = Knows { relation: relation.clone(), attacked };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = runtime.spawn(service.serve(knows, async {
+            // An error means that the sender is gone, which says the same.
+            let _ = stopped.await;
+        }));
+        (stop, task)
+    });
 
     let registry = Arc::<Registry>::default();
     let status = Arc::<Status>::default();
@@ -80,6 +119,8 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
     )
     .with_acl(settings.acl.source());
     let loading = loader.handle();
+    // Set once, here.
+    let _ = loader_of_zones.set(loading.clone());
     // Signals are taken from here on, so that none that comes while the lists are read is lost.
     let signals = {
         let _inside = runtime.enter();
@@ -101,8 +142,19 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
         loading,
         policy: Arc::new(ArcSwap::from_pointee(policy(&settings))),
         feed: feed.as_ref().map(|feed| (feed.status(), feed.intake())),
+        relation,
+        service_counts,
+        joe_jobs,
     };
     let outcome = runtime.block_on(running.run(udp, tcp, http, reader, signals, first_pass));
+    if let Some((stop, task)) = policy_service {
+        drop(stop);
+        match runtime.block_on(task) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!("the policy service ended with an error: {error}"),
+            Err(error) => tracing::error!("the policy service had died: {error}"),
+        }
+    }
     running.loading.send(Command::Stop);
     // After HTTP, so that what was acknowledged last is in the spool.
     if let Some(feed) = feed {
@@ -129,7 +181,10 @@ fn start_log() {
 fn raise_descriptor_limit(settings: &Settings) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let sources = if settings.feed.enabled { settings.feed.sources.len() as u64 * DESCRIPTORS_A_SOURCE } else { 0 };
-    let wanted = u64::from(settings.dns.tcp.connections_max) + sources + DESCRIPTORS_SPARE;
+    let relation = &settings.relation;
+    let questions = u64::from(relation.connections_max) + u64::from(relation.questions_max) * DESCRIPTORS_A_QUESTION;
+    let questions = if relation.enabled { questions } else { 0 };
+    let wanted = u64::from(settings.dns.tcp.connections_max) + sources + questions + DESCRIPTORS_SPARE;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= wanted) {
         return;
@@ -237,6 +292,12 @@ struct Running {
     policy: Arc<ArcSwap<Policy>>,
     /// What the feeder shows, and its way in for HTTP.
     feed: Option<(FeedStatus, Intake)>,
+    /// The neighbour rule, where it is enabled.
+    relation: Option<Arc<Relation>>,
+    /// What the policy service has counted.
+    service_counts: Option<Arc<ServiceCounts>>,
+    /// Floods of bounces, where they are looked for.
+    joe_jobs: Option<Arc<JoeJobs>>,
 }
 
 impl Running {
@@ -252,7 +313,7 @@ impl Running {
     ) -> Result<(), Failure> {
         let runtime = tokio::runtime::Handle::current();
         // HTTP comes first: `/healthz` answers while lists are read, `/readyz` says that they are.
-        let streams = Arc::new(std::sync::OnceLock::new());
+        let streams = Arc::new(OnceLock::new());
         let (stop_http, http_stopped) = oneshot::channel::<()>();
         let http = http.map(|http| {
             let shared = self.http_shared(Arc::clone(&streams));
@@ -314,7 +375,7 @@ impl Running {
     }
 
     /// What HTTP shows.
-    fn http_shared(&self, streams: Arc<std::sync::OnceLock<Arc<crate::serve::stream::StreamCounters>>>) -> Arc<Shared> {
+    fn http_shared(&self, streams: Arc<OnceLock<Arc<crate::serve::stream::StreamCounters>>>) -> Arc<Shared> {
         let read_streams = move || {
             streams.get().map_or_else(StreamTotals::default, |counters| StreamTotals {
                 open: counters.open.load(Relaxed),
@@ -330,9 +391,29 @@ impl Running {
             status: Arc::clone(&self.status),
             streams: Box::new(read_streams),
             feed,
+            relation: self.relation.clone(),
+            mail: self.read_mail(),
             started: SystemTime::now(),
         };
         Shared::new(sources, intake.unwrap_or_default())
+    }
+
+    /// How to look at what is counted of joe-jobs and of mail servers' questions.
+    fn read_mail(&self) -> ReadMail {
+        let (joe_jobs, relation, service) = (self.joe_jobs.clone(), self.relation.clone(), self.service_counts.clone());
+        Box::new(move || MailTotals {
+            joe_jobs: joe_jobs.as_ref().map(|joe_jobs| joe_jobs.counts()),
+            reports: joe_jobs
+                .as_ref()
+                .and_then(|joe_jobs| joe_jobs.webhook())
+                .map(|reports| [&reports.delivered, &reports.failed, &reports.lost].map(|count| count.load(Relaxed))),
+            relation: relation.as_ref().map(|relation| Word::ALL.map(|word| relation.counts().of(word))),
+            policy: service.as_ref().map(|service| PolicyTotals {
+                requests: [&service.policy, &service.questions, &service.bad].map(|count| count.load(Relaxed)),
+                refused: service.refused.load(Relaxed),
+                open: service.open.load(Relaxed),
+            }),
+        })
     }
 
     /// Take signals until one says stop.
@@ -370,6 +451,7 @@ impl Running {
     /// Say which changes wait for a restart.
     fn tell_restart_needed(&self, settings: &Settings) {
         for (section, changed) in [
+            ("relation", settings.relation != self.started.relation),
             ("dns", settings.dns != self.started.dns),
             ("http", settings.http != self.started.http),
             ("feed", settings.feed != self.started.feed || settings.state_dir != self.started.state_dir),

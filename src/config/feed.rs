@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
+use super::joe_jobs::JoeJobs;
 use super::place::{Map, Step};
 use super::{Http, SettingsError, values};
 use crate::feed::Format;
@@ -27,6 +28,8 @@ pub struct Feed {
     /// A session without a line for so long is over, s.
     #[serde(deserialize_with = "values::seconds::<_, 1>")]
     pub idle: u32,
+    /// Floods of bounces at one address.
+    pub joe_jobs: JoeJobs,
     /// What is read.
     #[serde(rename = "source")]
     pub sources: Vec<FeedSource>,
@@ -42,6 +45,7 @@ impl Default for Feed {
             sessions_max: 100_000,
             // Longer than mail servers wait for a client's next command (RFC 5321 section 4.5.3.2: 5 minutes).
             idle: 900,
+            joe_jobs: JoeJobs::default(),
             sources: Vec::new(),
         }
     }

@@ -9,7 +9,11 @@
 
 mod check;
 mod feed;
+mod joe_jobs;
+#[cfg(test)]
+mod mail_tests;
 mod place;
+mod relation;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -21,6 +25,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use feed::{Feed, FeedSource, SourceType};
+pub use joe_jobs::JoeJobs;
+pub use relation::Relation;
 pub use schema::{Acl, AnyAnswer, Authority, Dataset, Dns, Guard, Http, Load, OnExpire, Settings, Tcp, Workers, Zone};
 
 use crate::diag::{Diagnostic, Severity};
@@ -107,6 +113,12 @@ impl Settings {
         self.state_dir = base.join(&self.state_dir);
         let datasets = self.zones.iter_mut().flat_map(|zone| &mut zone.datasets);
         for file in datasets.flat_map(|dataset| &mut dataset.files).chain(&mut self.acl.files) {
+            *file = base.join(&*file);
+        }
+        let jobs = &mut self.feed.joe_jobs;
+        let single =
+            [&mut jobs.zone_file, &mut jobs.key_file, &mut jobs.webhook_secret_file, &mut self.relation.socket];
+        for file in single.into_iter().flatten() {
             *file = base.join(&*file);
         }
         for source in &mut self.feed.sources {

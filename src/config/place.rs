@@ -21,13 +21,15 @@ pub(super) enum Step<'a> {
 }
 
 /// Tables that are no arrays; written `[[so]]` they would be.
-const TABLES: [&[Step<'static>]; 6] = [
+const TABLES: [&[Step<'static>]; 8] = [
     &[Step::Key("dns")],
     &[Step::Key("dns"), Step::Key("tcp")],
     &[Step::Key("http")],
     &[Step::Key("load")],
     &[Step::Key("acl")],
     &[Step::Key("feed")],
+    &[Step::Key("feed"), Step::Key("joe-jobs")],
+    &[Step::Key("relation")],
 ];
 
 /// The file as a tree of spans.

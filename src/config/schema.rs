@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::feed::Feed;
-use super::values;
+use super::{Relation, values};
 use crate::dataset::Kind;
 use crate::diag::Diagnostic;
 use crate::wire::name::Name;
@@ -39,6 +39,8 @@ pub struct Settings {
     pub acl: Acl,
     /// What mail servers' logs are read.
     pub feed: Feed,
+    /// The neighbour rule.
+    pub relation: Relation,
     /// The zones, in the order of the file.
     #[serde(rename = "zone")]
     pub zones: Vec<Zone>,
@@ -55,6 +57,7 @@ impl Default for Settings {
             load: Load::default(),
             acl: Acl::default(),
             feed: Feed::default(),
+            relation: Relation::default(),
             zones: Vec::new(),
         }
     }

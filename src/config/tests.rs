@@ -9,15 +9,16 @@ use serde::de::{Deserialize, Deserializer, Visitor};
 use super::*;
 
 /// The shortest zone there is.
-const ZONE: &str = "[[zone]]\nname = 'bl.example.org'\ndatasets = [{ type = 'ip4set', files = ['bl.zone'] }]\n";
+pub(super) const ZONE: &str =
+    "[[zone]]\nname = 'bl.example.org'\ndatasets = [{ type = 'ip4set', files = ['bl.zone'] }]\n";
 
 /// Settings that must be good.
-fn good(text: &str) -> Settings {
+pub(super) fn good(text: &str) -> Settings {
     Settings::parse(text, Path::new("etc/dnsbld.toml")).unwrap_or_else(|e| panic!("{e}\n{text}"))
 }
 
 /// Settings that must be refused with exactly this text after the file's name.
-fn bad(text: &str, expected: &str) {
+pub(super) fn bad(text: &str, expected: &str) {
     let error = Settings::parse(text, Path::new("dnsbld.toml")).expect_err(text).to_string();
     assert_eq!(error.strip_prefix("dnsbld.toml:").unwrap_or(&error), expected, "\n{text}");
 }
@@ -142,7 +143,7 @@ fn durations() {
 fn unknown_and_missing_keys() {
     bad(
         "lisen = 1",
-        "1:1: unknown key `lisen` in the settings; known keys are state-dir, dns, http, load, acl, feed, zone",
+        "1:1: unknown key `lisen` in the settings; known keys are state-dir, dns, http, load, acl, feed, relation, zone",
     );
     bad("\n[dns]\nlisen = []", "3:1: unknown key `lisen` in [dns]; did you mean `listen`?");
     bad(
@@ -532,6 +533,8 @@ fn the_manual_is_complete() {
         ("[load]", keys::<Load>(), "[load]\n"),
         ("[acl]", keys::<Acl>(), "[acl]\n"),
         ("[feed]", keys::<Feed>(), "[feed]\n"),
+        ("[feed.joe-jobs]", keys::<JoeJobs>(), "[feed.joe-jobs]\n"),
+        ("[relation]", keys::<Relation>(), "[relation]\n"),
         ("[[feed.source]]", keys::<FeedSource>(), "[[feed.source]]\n"),
         ("[[zone]]", keys::<Zone>(), ZONE),
         (
@@ -546,7 +549,7 @@ fn the_manual_is_complete() {
         ),
     ];
     // Tables have sections of their own.
-    let tables = ["dns", "tcp", "http", "load", "acl", "feed", "source", "zone", "guard"];
+    let tables = ["dns", "tcp", "http", "load", "acl", "feed", "joe-jobs", "relation", "source", "zone", "guard"];
     let manual = std::fs::read_to_string("docs/settings.md").expect("run in the package's directory");
     let defaults = good(ZONE);
     let mut found = BTreeSet::new();

@@ -17,6 +17,7 @@ use super::place::nearest;
 use super::schema::{AnyAnswer, Authority, OnExpire, Workers};
 use crate::dataset::Kind;
 use crate::feed::Format;
+use crate::feed::joe_job::webhook::check_url;
 use crate::wire::name::Name;
 
 /// The longest TTL, s (RFC 2181 section 8), and so the longest duration in the settings.
@@ -515,4 +516,37 @@ pub(super) fn local_parts<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<Bo
         },
         other => other.wrong("a local part, such as \"postmaster\" or \"double-bounce*\""),
     }))
+}
+
+/// How many times something, at least once.
+pub(super) fn multiple<'de, D: Deserializer<'de>>(source: D) -> Result<f64, D::Error> {
+    one(source, |value| {
+        let expected = "a number from 1 to 1000000";
+        let fits = |n: f64| (1.0..=1_000_000.0).contains(&n);
+        // `false` is no number here.
+        ratio(value, fits, expected)?.ok_or_else(|| format!("false will not do; expected {expected}"))
+    })
+}
+
+/// Where reports are posted to; empty for nowhere.
+pub(super) fn webhook<'de, D: Deserializer<'de>>(source: D) -> Result<Option<String>, D::Error> {
+    one(source, |value| match value {
+        Scalar::Text(text) if text.is_empty() => Ok(None),
+        Scalar::Text(text) => check_url(&text).map(|()| Some(text)),
+        other => other.wrong("a URL, such as \"https://hooks.example.org/joe-job\", or \"\" for none"),
+    })
+}
+
+/// An action of Postfix (access(5)): one line that begins with a word.
+pub(super) fn action<'de, D: Deserializer<'de>>(source: D) -> Result<String, D::Error> {
+    one(source, |value| match value {
+        Scalar::Text(text)
+            if text.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && !text.contains(char::is_control)
+                && text.len() <= 500 =>
+        {
+            Ok(text)
+        }
+        other => other.wrong("an action of Postfix on one line, such as \"DEFER 4.7.1 try again later\""),
+    })
 }

@@ -12,6 +12,8 @@
 //! | [`assemble`] | joins records into sessions and deliveries, bounded and in the log's own time |
 //! | [`show`] | prints sessions, and explains a line |
 //! | [`kind`] | what kinds of behaviour a session shows, what a reply means |
+//! | [`joe_job`] | floods of bounces at one address: found, reported, kept off |
+//! | [`relation`] | the neighbour rule: may a bounce be sent to this sender |
 //! | [`session`] | what one client did in one connection, and what kinds of behaviour that is |
 //! | [`source`] | where lines come from: files, spools, a journal |
 //! | [`spool`] | what can not be read again, safe on disk |
@@ -20,9 +22,11 @@
 
 pub mod assemble;
 pub mod envelope;
+pub mod joe_job;
 pub mod kind;
 pub mod line;
 pub mod record;
+pub mod relation;
 pub mod run;
 pub mod service;
 pub mod session;

@@ -108,6 +108,22 @@ families! {
         "What was handed to the store: events, events that were there already, sessions that are only counted, deliveries."
     FEED_COMMITS COUNTER "dnsbld_feed_commits_total" ["result"]
         "Transactions of the store."
+    JOE_JOBS_RUNNING GAUGE "dnsbld_feed_joe_jobs_running" []
+        "Addresses and domains that are flooded with bounces now."
+    JOE_JOBS_RAISED COUNTER "dnsbld_feed_joe_jobs_raised_total" []
+        "Joe-jobs that were raised."
+    JOE_JOBS_DROPPED COUNTER "dnsbld_feed_joe_jobs_dropped_total" ["reason"]
+        "Recipients of null-sender mail that were not counted for joe-jobs: too late by the log's clock, or no room."
+    JOE_JOBS_REPORTS COUNTER "dnsbld_feed_joe_jobs_reports_total" ["result"]
+        "Reports for the webhook: delivered, attempts that failed, given up."
+    RELATION_ANSWERS COUNTER "dnsbld_relation_answers_total" ["word"]
+        "Answers of the neighbour rule."
+    POLICY_REQUESTS COUNTER "dnsbld_policy_requests_total" ["request"]
+        "Requests to the policy service: of Postfix, of Exim, and those that were not understood."
+    POLICY_REFUSED COUNTER "dnsbld_policy_refused_total" []
+        "Recipients of null-sender mail that the policy service had refused because they are flooded."
+    POLICY_CONNECTIONS GAUGE "dnsbld_policy_connections" []
+        "Connections to the policy service that are open."
     BUILD_INFO GAUGE "dnsbld_build_info" ["version"]
         "Always 1; the program's version is the label."
     PROCESS_START GAUGE "process_start_time_seconds" []

@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::families as f;
-use super::metrics::Samples;
+use super::metrics::{MailTotals, Samples};
+use crate::feed::relation::Word;
 use crate::feed::run::status::{DROPS, FeedStatus, InputStatus};
 use crate::feed::{Format, Kind};
 
@@ -61,6 +62,30 @@ fn add_input(samples: &mut Samples, input: &InputStatus) {
     }
     if let Some(octets) = state.spool_octets {
         samples.add(&f::FEED_SPOOL, &[name], octets as f64);
+    }
+}
+
+/// Add what is counted of joe-jobs and of mail servers' questions.
+pub fn add_mail(samples: &mut Samples, totals: &MailTotals) {
+    if let Some(counts) = totals.joe_jobs {
+        samples.add(&f::JOE_JOBS_RUNNING, &[], counts.running as f64);
+        samples.add(&f::JOE_JOBS_RAISED, &[], counts.raised as f64);
+        for (cause, count) in [("late", counts.detector.late), ("room", counts.detector.dropped)] {
+            samples.add(&f::JOE_JOBS_DROPPED, &[cause], count as f64);
+        }
+    }
+    for (result, count) in ["delivered", "failed", "lost"].into_iter().zip(totals.reports.into_iter().flatten()) {
+        samples.add(&f::JOE_JOBS_REPORTS, &[result], count as f64);
+    }
+    for (word, count) in Word::ALL.into_iter().zip(totals.relation.into_iter().flatten()) {
+        samples.add(&f::RELATION_ANSWERS, &[word.word()], count as f64);
+    }
+    if let Some(policy) = totals.policy {
+        for (request, count) in ["policy", "question", "bad"].into_iter().zip(policy.requests) {
+            samples.add(&f::POLICY_REQUESTS, &[request], count as f64);
+        }
+        samples.add(&f::POLICY_REFUSED, &[], policy.refused as f64);
+        samples.add(&f::POLICY_CONNECTIONS, &[], policy.open as f64);
     }
 }
 

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use tokio::sync::Semaphore;
 
-use super::routes::{Shared, TEXT_TYPE, page};
+use super::routes::{Shared, TEXT_TYPE, page, percent_decoded};
 use crate::feed::source::intake::{Intake, IntakeError};
 use crate::feed::spool::SpoolError;
 
@@ -97,36 +97,4 @@ async fn try_take(logs: &Logs, uri: &Uri, headers: &HeaderMap, body: Body) -> Re
         taken.remember(accepted.id);
     }
     Ok(accepted.lines)
-}
-
-/// A query's value with its `%` and two digits undone (RFC 3986 section 2.1).
-fn percent_decoded(text: &str) -> String {
-    let (mut out, mut rest) = (Vec::new(), text.as_bytes());
-    while let Some((&octet, tail)) = rest.split_first() {
-        let code = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        match code.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(decoded) if octet == b'%' => {
-                out.push(decoded);
-                rest = &tail[2..];
-            }
-            _ => {
-                out.push(octet);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_in_queries() {
-        for (text, expected) in [("a", "a"), ("%2fvar%2Flog", "/var/log"), ("a%", "a%"), ("a%2", "a%2"), ("%zz", "%zz")]
-        {
-            assert_eq!(percent_decoded(text), expected, "{text}");
-        }
-    }
 }

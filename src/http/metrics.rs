@@ -17,6 +17,8 @@ use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricT
 use super::families::{self as f, Family};
 use super::feed;
 use super::process::Process;
+use crate::feed::joe_job::run::JoeJobCounts;
+use crate::feed::relation::{Relation, Word};
 use crate::feed::run::status::FeedStatus;
 use crate::load::status::{ReloadOutcome, State, Status, ZoneStatus};
 use crate::serve::answer::Transport;
@@ -51,6 +53,33 @@ pub struct StreamTotals {
 /// How to look at the streams' counters.
 pub type ReadStreams = Box<dyn Fn() -> StreamTotals + Send + Sync>;
 
+/// What is counted of joe-jobs and of mail servers' questions, at one moment; `None` for what is not enabled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MailTotals {
+    /// Joe-jobs.
+    pub joe_jobs: Option<JoeJobCounts>,
+    /// Reports for the webhook: delivered, attempts that failed, given up.
+    pub reports: Option<[u64; 3]>,
+    /// Answers of the neighbour rule, in the order of [`Word::ALL`].
+    pub relation: Option<[u64; Word::ALL.len()]>,
+    /// The policy service.
+    pub policy: Option<PolicyTotals>,
+}
+
+/// What the policy service has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PolicyTotals {
+    /// Requests: of Postfix, of Exim, not understood.
+    pub requests: [u64; 3],
+    /// Recipients refused.
+    pub refused: u64,
+    /// Connections that are open.
+    pub open: u64,
+}
+
+/// How to look at these counters.
+pub type ReadMail = Box<dyn Fn() -> MailTotals + Send + Sync>;
+
 /// Where the numbers come from.
 pub struct Sources {
     /// The workers' counters.
@@ -61,6 +90,10 @@ pub struct Sources {
     pub streams: ReadStreams,
     /// What the feeder shows; `None` where it is not enabled.
     pub feed: Option<FeedStatus>,
+    /// The neighbour rule, where it is enabled; for its own path.
+    pub relation: Option<Arc<Relation>>,
+    /// What is counted of joe-jobs and of mail servers' questions.
+    pub mail: ReadMail,
     /// When the program started.
     pub started: SystemTime,
 }
@@ -162,6 +195,7 @@ impl Collector for Exposition {
         if let Some(status) = &self.sources.feed {
             feed::add(&mut samples, status);
         }
+        feed::add_mail(&mut samples, &(self.sources.mail)());
         add_process(&mut samples, &Process::read(), self.sources.started);
         samples.into_families()
     }

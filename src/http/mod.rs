@@ -11,6 +11,7 @@ mod feed;
 mod logs;
 mod metrics;
 mod process;
+mod relation;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -31,7 +32,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-pub use metrics::{NO_ZONE_LABEL, OTHER_ZONES_LABEL, ReadStreams, Sources, StreamTotals};
+pub use metrics::{
+    MailTotals, NO_ZONE_LABEL, OTHER_ZONES_LABEL, PolicyTotals, ReadMail, ReadStreams, Sources, StreamTotals,
+};
 pub use routes::Shared;
 
 /// Connections served at once. A few scrapers and probes need one each.

@@ -13,6 +13,8 @@ use tokio::sync::Mutex;
 
 use super::logs::{self, Logs};
 use super::metrics::{Exposition, Sources};
+use super::relation;
+use crate::feed::relation::Relation;
 use crate::feed::source::intake::Intake;
 use crate::load::status::{State as LoadState, Status};
 use crate::zone::ZoneState;
@@ -28,6 +30,7 @@ dnsbld
 /metrics  counters and gauges for Prometheus
 /healthz  200 while the program is alive
 /readyz   200 when every zone can be answered from, else 503 and why not
+/v1/relation?ip=&helo=&from=  may a bounce be sent to this sender? where [relation] is enabled
 /v1/logs  POST: log lines for the feeder, where a source of type http is set
 ";
 
@@ -44,17 +47,20 @@ pub struct Shared {
     turn: Arc<Mutex<()>>,
     /// The feeder's way in.
     pub(super) logs: Logs,
+    /// The neighbour rule, where it is enabled.
+    pub(super) relation: Option<Arc<Relation>>,
 }
 
 impl Shared {
     /// Pages over these sources, and the feeder's way in.
     pub fn new(sources: Sources, intake: Intake) -> Arc<Self> {
         let status = Arc::clone(&sources.status);
+        let relation = sources.relation.clone();
         let metrics = prometheus::Registry::new();
         // Registering fails only for bad or double names in the constant table of families; tests register it.
         let registered = Exposition::new(sources).and_then(|exposition| metrics.register(Box::new(exposition)));
         registered.expect("the table of metric families is good");
-        Arc::new(Self { status, metrics, turn: Arc::default(), logs: Logs::new(intake) })
+        Arc::new(Self { status, metrics, turn: Arc::default(), logs: Logs::new(intake), relation })
     }
 
     /// One scrape, as text.
@@ -77,6 +83,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || page(StatusCode::OK, TEXT_TYPE, "ok\n".to_owned())))
         .route("/readyz", get(readiness))
+        .route("/v1/relation", get(relation::answer))
         .fallback(not_found)
         .method_not_allowed_fallback(async || page(StatusCode::METHOD_NOT_ALLOWED, TEXT_TYPE, METHODS.to_owned()))
         .with_state(shared)
@@ -146,4 +153,36 @@ fn unready(state: &LoadState) -> Vec<String> {
 /// Any other path.
 async fn not_found(uri: Uri) -> Response {
     page(StatusCode::NOT_FOUND, TEXT_TYPE, format!("There is nothing at {}; see /.\n", uri.path()))
+}
+
+/// A query's value with its `%` and two digits undone (RFC 3986 section 2.1).
+pub(super) fn percent_decoded(text: &str) -> String {
+    let (mut out, mut rest) = (Vec::new(), text.as_bytes());
+    while let Some((&octet, tail)) = rest.split_first() {
+        let code = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match code.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(decoded) if octet == b'%' => {
+                out.push(decoded);
+                rest = &tail[2..];
+            }
+            _ => {
+                out.push(octet);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_queries() {
+        for (text, expected) in [("a", "a"), ("%2fvar%2Flog", "/var/log"), ("a%", "a%"), ("a%2", "a%2"), ("%zz", "%zz")]
+        {
+            assert_eq!(percent_decoded(text), expected, "{text}");
+        }
+    }
 }

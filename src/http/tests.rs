@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use self::exposition::Scrape;
 use super::*;
 use crate::dataset::Kind;
+use crate::feed::joe_job::run::JoeJobCounts;
 use crate::feed::run::status::{FeedStatus, InputStatus};
 use crate::feed::source::intake::Intake;
 use crate::load::status::{DatasetStatus, Status, ZoneStatus};
@@ -34,6 +35,13 @@ fn fixture() -> (Arc<Registry>, Arc<Status>, Arc<Shared>) {
         registry: Arc::clone(&registry),
         status: Arc::clone(&status),
         streams: Box::new(move || totals),
+        relation: None,
+        mail: Box::new(|| MailTotals {
+            joe_jobs: Some(JoeJobCounts { running: 1, raised: 2, ..JoeJobCounts::default() }),
+            reports: Some([3, 4, 5]),
+            relation: Some([6, 7, 8, 9, 10]),
+            policy: Some(PolicyTotals { requests: [11, 12, 13], refused: 14, open: 15 }),
+        }),
         feed: Some(FeedStatus { inputs: vec![InputStatus::new("mail.log", "postfix")], store: Arc::default() }),
         started: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
     };

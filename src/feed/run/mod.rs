@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::assemble::{Assembler, AssemblerOptions};
+use super::joe_job::JoeJobs;
 use super::session::Observation;
 use super::source::file::FileReader;
 use super::source::journal::JournalReader;
@@ -133,6 +134,8 @@ pub struct Input {
     pub committed: Committed,
     /// What it shows of itself.
     pub status: Arc<InputStatus>,
+    /// Floods of bounces, where they are looked for.
+    pub joe_jobs: Option<Arc<JoeJobs>>,
     /// The assembler's count of files, and which file of the input each is.
     generations: BTreeMap<u64, u64>,
     /// Where reading begins again.
@@ -178,6 +181,7 @@ impl Input {
             store,
             committed: Arc::new(Mutex::new(low)),
             status,
+            joe_jobs: None,
             generations: BTreeMap::from([(0, low.generation)]),
             low_water: low,
             read: low,
@@ -303,6 +307,10 @@ impl Input {
                     return;
                 }
                 let (mut file, mut lines) = (String::new(), Vec::new());
+                if let Some(joe_jobs) = &self.joe_jobs {
+                    // The same sessions as the store has, so that a restart finds the same.
+                    joe_jobs.session(&session, rows::is_evidence(&session), |address| self.key.hash(address));
+                }
                 if rows::is_evidence(&session) {
                     lines = self.recent.lines_of(&session);
                     file = self.reader.file_name(self.generation());

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use jiff::tz::TimeZone;
@@ -15,6 +15,9 @@ use tokio::task::AbortHandle;
 use super::status::{FeedStatus, InputStatus};
 use super::{Input, Reader};
 use crate::feed::assemble::{AssemblerLimits, AssemblerOptions};
+use crate::feed::joe_job::JoeJobs;
+use crate::feed::joe_job::run::{ReadPolicies, RunOptions, Tell};
+use crate::feed::joe_job::webhook::Webhook;
 use crate::feed::kind::ProbeSenders;
 use crate::feed::service::Format;
 use crate::feed::source::again::Taken;
@@ -26,9 +29,12 @@ use crate::feed::source::syslog::{SyslogOptions, SyslogServer};
 use crate::feed::source::{Saved, Wake, stdin};
 use crate::feed::spool::{self, Spool, SpoolOptions, SpoolThread};
 use crate::feed::store::{Store, StoreError, Writer};
+use crate::sys::clock;
 
 /// Octets of the shortest token: 128 bits in hex or base64 have more.
 const TOKEN_OCTETS_MIN: usize = 16;
+/// Days of the store from which joe-jobs are found again after a restart: the seven of what is usual, and the one that runs.
+const JOE_JOB_DAYS: i64 = 8;
 
 /// The feeder's settings.
 #[derive(Debug, Clone)]
@@ -106,6 +112,9 @@ pub enum FeedError {
         /// What is wrong, and what to do.
         why: String,
     },
+    /// A file of joe-jobs can not be used.
+    #[error("joe-jobs can not be looked for: {0}")]
+    JoeJobs(io::Error),
     /// The system refuses something else.
     #[error("source `{name}`: {error}")]
     System {
@@ -135,11 +144,45 @@ pub struct Feed {
     intake: Intake,
     /// What is listened on, for whoever let the system choose a port.
     addresses: Vec<String>,
+    /// Floods of bounces, where they are looked for.
+    joe_jobs: Option<Arc<JoeJobs>>,
+}
+
+/// How joe-jobs are looked for.
+pub struct JoeJobSetup {
+    /// Where things are.
+    pub options: RunOptions,
+    /// Reports for other programs.
+    pub webhook: Option<Webhook>,
+    /// Called when the zone file has changed.
+    pub zone_written: Box<dyn Fn() + Send>,
+    /// Looks up what a domain publishes.
+    pub policies: Option<ReadPolicies>,
+}
+
+impl JoeJobSetup {
+    /// Start with what the store knows. What is returned first wants to know of all sources. Errors: files that can not be used.
+    fn start(self, store: &Store) -> Result<(Arc<OnceLock<FeedStatus>>, JoeJobs), FeedError> {
+        let now_ms = (clock::now_f64() * 1000.0) as i64;
+        let hits = store.null_sender_hits(now_ms - JOE_JOB_DAYS * 86_400_000)?;
+        let seen = Arc::<OnceLock<FeedStatus>>::default();
+        let feed = Arc::clone(&seen);
+        let tell = Tell {
+            webhook: self.webhook,
+            zone_written: self.zone_written,
+            policies: self.policies,
+            still: Box::new(move || {
+                feed.get().is_some_and(|feed| feed.inputs.iter().all(|input| input.state().behind_s() == 0.0))
+            }),
+        };
+        let started = JoeJobs::start(self.options, hits, tell).map_err(FeedError::JoeJobs)?;
+        Ok((seen, started))
+    }
 }
 
 impl Feed {
     /// Start everything. Errors: see [`FeedError`]; nothing runs then.
-    pub fn start(options: &FeedOptions, runtime: &Handle) -> Result<Self, FeedError> {
+    pub fn start(options: &FeedOptions, joe_jobs: Option<JoeJobSetup>, runtime: &Handle) -> Result<Self, FeedError> {
         // Everything that can fail for a reason of the operator's comes before the first thread.
         let store = Store::open(&options.state_dir)?;
         let mut tokens = Vec::new();
@@ -163,6 +206,13 @@ impl Feed {
             inputs.push(store.input(&source.name)?);
         }
         let key = store.key().clone();
+        let (seen, joe_jobs) = match joe_jobs {
+            Some(setup) => {
+                let (seen, joe_jobs) = setup.start(&store)?;
+                (Some(seen), Some(Arc::new(joe_jobs)))
+            }
+            None => (None, None),
+        };
         let system = |name: &str| {
             let name = name.into();
             move |error| FeedError::System { name, error }
@@ -178,6 +228,7 @@ impl Feed {
             status,
             intake: Intake::default(),
             addresses: Vec::new(),
+            joe_jobs,
         };
         for (source, ((number, saved), (token, server))) in
             options.sources.iter().zip(inputs.into_iter().zip(tokens.into_iter().zip(servers)))
@@ -194,10 +245,15 @@ impl Feed {
                 limits: options.limits,
             };
             feed.status.inputs.push(Arc::clone(&status));
-            let input = Input::new(number, &saved, reader, assembler, key.clone(), feed.writer.sender(), status);
+            let mut input = Input::new(number, &saved, reader, assembler, key.clone(), feed.writer.sender(), status);
+            input.joe_jobs.clone_from(&feed.joe_jobs);
             let own = wake.clone();
             let thread = std::thread::Builder::new().name("feed".to_owned()).spawn(move || input.run(&own));
             feed.threads.push((wake, thread.map_err(system(&source.name))?));
+        }
+        if let Some(seen) = seen {
+            // Set once, here.
+            let _ = seen.set(feed.status.clone());
         }
         Ok(feed)
     }
@@ -287,6 +343,11 @@ impl Feed {
         self.intake.clone()
     }
 
+    /// Floods of bounces, where they are looked for.
+    pub fn joe_jobs(&self) -> Option<Arc<JoeJobs>> {
+        self.joe_jobs.clone()
+    }
+
     /// What is listened on, a line each.
     pub fn addresses(&self) -> &[String] {
         &self.addresses
@@ -304,6 +365,9 @@ impl Feed {
             }
         }
         self.writer.stop();
+        if let Some(joe_jobs) = self.joe_jobs {
+            joe_jobs.stop();
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::feed::joe_job::hit::{Existence, counts};
 use crate::feed::session::{Answer, Body, Closed, Delivery, Kind, Kinds, Recipient, Session, Transaction, Verbs};
 
 use super::key::{HASH_OCTETS, HashKey};
@@ -193,6 +194,15 @@ fn answer_word(answer: &Answer) -> (&'static str, Option<String>) {
         Answer::Policy => "policy",
     };
     (word, None)
+}
+
+/// What a stored answer tells of an address, as [`counts`] says; `None` where it does not count.
+pub fn existence(answer: &str) -> Option<Existence> {
+    match answer {
+        "unknown_user" => counts(&Answer::UnknownUser),
+        "relay_denied" => counts(&Answer::RelayDenied),
+        _ => Some(Existence::Known),
+    }
 }
 
 /// The word for what became of a message.

@@ -176,3 +176,44 @@ fn files_that_can_not_be_used_stay_as_they_are() {
     let error = Store::open(directory.path()).unwrap_err().to_string();
     assert!(error.contains("another feeder"), "{error}");
 }
+
+#[test]
+fn null_sender_mail_is_read_back_as_it_was_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let (key, input) = (store.key().clone(), store.input("mail.log").unwrap().0);
+    let answers = [
+        Answer::Ok,
+        Answer::UnknownUser,
+        Answer::Greylisted,
+        Answer::Blocked(Some("bl.example".into())),
+        Answer::RelayDenied,
+        Answer::LocalError,
+        Answer::Deferred,
+        Answer::Policy,
+    ];
+    let sessions: Vec<Session> = (1..)
+        .zip(answers.into_iter().flat_map(|answer| [false, true].map(|random| (answer.clone(), random))))
+        .map(|(id, (answer, random))| {
+            let mut session = session(id, Kind::Callout);
+            session.end_ms += id as i64;
+            session.client.ip = if random { "2001:db8:1:2:3::4".parse().unwrap() } else { session.client.ip };
+            session.transactions[0].message_id = Some((*b"id@x").into());
+            let recipient = &mut session.transactions[0].recipients[0];
+            (recipient.answer, recipient.random) = (answer, random);
+            session
+        })
+        .collect();
+    let mut counted: Vec<Hit> =
+        sessions.iter().flat_map(|session| hit::of_session(session, |address| key.hash(address))).collect();
+    counted.iter_mut().for_each(|hit| hit.address = None);
+    let rows = sessions.into_iter().map(|session| rows::of_session(session, "mail.log", Vec::new(), &key)).collect();
+    let writer = store.start().unwrap();
+    writer.sender().send(batch(input, rows, 100)).unwrap();
+    writer.stop();
+    let store = Store::open(directory.path()).unwrap();
+    assert_eq!(store.null_sender_hits(0).unwrap(), counted);
+    assert_eq!(store.null_sender_hits(i64::MAX).unwrap(), []);
+    // Each session has alice, and seven of eight answers count unless the name was invented.
+    assert_eq!(counted.len(), 16 + 7);
+}
