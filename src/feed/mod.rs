@@ -12,15 +12,29 @@
 //! | [`assemble`] | joins records into sessions and deliveries, bounded and in the log's own time |
 //! | [`kind`] | what kinds of behaviour a session shows, what a reply means |
 //! | [`session`] | what one client did in one connection, and what kinds of behaviour that is |
+//! | [`subject`], [`event`] | who is judged; a stored session as it is judged |
+//! | [`evidence`] | what an event shows, what that is worth, and whom it was aimed at |
+//! | [`policy`] | from the events of a host to its listings, a pure function |
+//! | [`protection`] | who is never listed, and who needs more |
+//! | [`listing`] | what judging gives |
+//! | [`zone_file`], [`aside`] | listings as a zone file and in other forms; how files are replaced |
 
+pub mod aside;
 pub mod assemble;
 pub mod envelope;
+pub mod event;
+pub mod evidence;
 pub mod kind;
 pub mod line;
+pub mod listing;
+pub mod policy;
+pub mod protection;
 pub mod record;
 pub mod service;
 pub mod session;
+pub mod subject;
 pub mod time;
+pub mod zone_file;
 
 pub use assemble::{Assembler, AssemblerCounts, AssemblerLimits, AssemblerOptions, Mark};
 pub use kind::ProbeSenders;
