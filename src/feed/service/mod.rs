@@ -1,6 +1,9 @@
 //! Mail servers: what each one's messages say, as a table.
 
-use super::envelope::Message;
+pub mod address;
+pub mod postfix;
+
+use super::envelope::{self, Message};
 use super::record::Record;
 
 /// Whose lines an input has.
@@ -69,3 +72,30 @@ pub type Sink<'s> = dyn for<'r> FnMut(Record<'r>) + 's;
 
 /// A mail server's parser: gives the records of `message` to the sink. It keeps nothing from line to line.
 pub type Parser = fn(message: &Message<'_>, sink: &mut Sink<'_>) -> Taken;
+
+/// The parser for a message and its format: with [`Format::Auto`] the one that its head calls for. `None` where no format is known.
+pub fn parser(format: Format, message: &Message<'_>) -> Option<(Format, Parser)> {
+    let format = if format == Format::Auto { recognise(message)? } else { format };
+    let parser: Parser = match format {
+        Format::Postfix => postfix::parse,
+        Format::Exim | Format::Sendmail | Format::Opensmtpd | Format::Haraka | Format::Json | Format::Auto => {
+            return None;
+        }
+    };
+    Some((format, parser))
+}
+
+/// The format of a message, by its head: what it is in does not change from line to line, so no line depends on another.
+pub fn recognise(message: &Message<'_>) -> Option<Format> {
+    match message.program {
+        envelope::EXIM => Some(Format::Exim),
+        envelope::HARAKA => Some(Format::Haraka),
+        envelope::SMTPD_FILTER => Some(Format::Opensmtpd),
+        envelope::JSON => Some(Format::Json),
+        program if postfix::is_ours(program) => Some(Format::Postfix),
+        program if program.starts_with(b"exim") => Some(Format::Exim),
+        b"smtpd" => Some(Format::Opensmtpd),
+        program if program.starts_with(b"sendmail") || program.starts_with(b"sm-mta") => Some(Format::Sendmail),
+        _ => None,
+    }
+}

@@ -1,9 +1,33 @@
-//! Joins a source's lines into sessions.
+//! Joins a source's lines into sessions, in the log's own time and in bounded memory.
+//!
+//! The lines alone decide what comes out: the same lines from a low-water mark on give the same sessions with the same ids, which is what
+//! lets a reader go back after a crash. Only [`Assembler::idle`] looks at another clock, for a source that stands still.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`join`] | finds the session that a record belongs to, and ends what is over |
+//! | [`table`] | the open sessions, by key and by age |
+//! | [`queue`] | queue ids, from messages back to their sessions and senders |
+//! | [`open`] | what a session has shown so far |
+//! | [`settle`] | its end: counters and lines made to agree |
+//! | [`id`] | what makes it the same session when it is read again |
 
+mod id;
+mod join;
+mod open;
+mod queue;
+mod settle;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use self::join::Joiner;
+use super::envelope::Envelope;
 use super::kind::ProbeSenders;
-use super::line::{LogLine, Place};
-use super::service::Format;
+use super::line::{LINE_MAX, LogLine, Place};
+use super::service::{self, Format, Taken};
 use super::session::{Kind, Observation};
+use super::time::Clock;
 
 /// Settings of one input, as its parser needs them.
 #[derive(Debug, Clone)]
@@ -103,45 +127,75 @@ pub struct AssemblerCounts {
 /// Joins a source's lines into sessions.
 #[derive(Debug)]
 pub struct Assembler {
-    /// Settings.
-    options: AssemblerOptions,
+    /// Whose lines they are.
+    format: Format,
+    /// Takes the heads off.
+    envelope: Envelope,
+    /// The log's clock.
+    clock: Clock,
+    /// What is open.
+    join: Joiner,
     /// What was counted.
     counts: AssemblerCounts,
-    /// The place of the line read last.
-    mark: Mark,
 }
 
 impl Assembler {
     /// An assembler that has read nothing.
     pub fn new(options: AssemblerOptions) -> Self {
-        Self { options, counts: AssemblerCounts::default(), mark: Mark::default() }
+        Self {
+            format: options.format,
+            envelope: Envelope::default(),
+            clock: Clock::new(options.time_zone.clone(), options.year),
+            join: Joiner::new(&options),
+            counts: AssemblerCounts::default(),
+        }
     }
 
     /// Takes the next line; what it ends goes to `out`, oldest first. The log's clock alone decides what is idle.
     pub fn line(&mut self, line: &LogLine<'_>, out: &mut Vec<Observation>) {
-        let _ = (&self.options, out);
-        self.counts.lines += 1;
-        self.mark.place = line.place;
+        let Self { format, envelope, clock, join, counts } = self;
+        counts.lines += 1;
+        let text = &line.text[..line.text.len().min(LINE_MAX)];
+        let text = text.trim_ascii_end();
+        let Some(message) = envelope.open(text, line.arrived_ms, clock) else {
+            join.skip(line.place);
+            counts.unknown[Format::Auto as usize] += 1;
+            return;
+        };
+        (counts.clock_future, counts.clock_backward) = (clock.future, clock.backward);
+        join.advance(line.place, clock.last_ms(), counts, out);
+        let Some((format, parser)) = service::parser(*format, &message) else {
+            counts.ignored += 1;
+            return;
+        };
+        match parser(&message, &mut |record| join.take(&message, &record, counts, out)) {
+            Taken::Parsed => counts.parsed += 1,
+            Taken::Ignored => counts.ignored += 1,
+            Taken::Unknown => counts.unknown[format as usize] += 1,
+        }
+        join.count_open(counts);
     }
 
     /// The source stands still and the wall clock says `now_ms`: ends what has been idle for too long by it. For a live source only.
     pub fn idle(&mut self, now_ms: i64, out: &mut Vec<Observation>) {
-        let _ = (now_ms, out);
+        self.join.end_idle(now_ms, &mut self.counts, out);
+        self.join.count_open(&mut self.counts);
     }
 
     /// A new file begins (after rotation): open sessions go on, places start anew.
     pub fn rotated(&mut self) {
-        self.mark = Mark { generation: self.mark.generation + 1, place: Place::default() };
+        self.join.rotated();
     }
 
     /// Where reading must begin again after a crash: at or before the first line of the oldest open session or queue id, never inside a second.
     pub fn low_water(&self) -> Mark {
-        self.mark
+        self.join.low_water()
     }
 
     /// No more lines will come: ends everything that is open, incomplete.
     pub fn finish(&mut self, out: &mut Vec<Observation>) {
-        let _ = out;
+        self.join.end_all(&mut self.counts, out);
+        self.join.count_open(&mut self.counts);
     }
 
     /// What was counted.
