@@ -18,6 +18,10 @@
 //! | [`protection`] | who is never listed, and who needs more |
 //! | [`listing`] | what judging gives |
 //! | [`zone_file`], [`aside`] | listings as a zone file and in other forms; how files are replaced |
+//! | [`source`] | where lines come from: files, spools, a journal |
+//! | [`spool`] | what can not be read again, safe on disk |
+//! | [`run`] | a thread for each source: from its lines to the store, exactly once |
+//! | [`store`] | events, counts, deliveries, and how far each source was read |
 
 pub mod aside;
 pub mod assemble;
@@ -30,8 +34,13 @@ pub mod listing;
 pub mod policy;
 pub mod protection;
 pub mod record;
+pub mod run;
 pub mod service;
 pub mod session;
+
+pub mod source;
+pub mod spool;
+pub mod store;
 pub mod subject;
 pub mod time;
 pub mod zone_file;
