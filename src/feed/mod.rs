@@ -17,6 +17,9 @@
 //! | [`policy`] | from the events of a host to its listings, a pure function |
 //! | [`protection`] | who is never listed, and who needs more |
 //! | [`listing`] | what judging gives |
+//! | [`ledger`] | judging in the store: what follows is written beside the events |
+//! | [`publish`] | what follows, in files, as soon as it follows and when it ends |
+//! | [`operate`] | the operator's commands: replay, why, listings, remove and their like |
 //! | [`zone_file`], [`aside`] | listings as a zone file and in other forms; how files are replaced |
 //! | [`source`] | where lines come from: files, spools, a journal |
 //! | [`spool`] | what can not be read again, safe on disk |
@@ -29,10 +32,13 @@ pub mod envelope;
 pub mod event;
 pub mod evidence;
 pub mod kind;
+pub mod ledger;
 pub mod line;
 pub mod listing;
+pub mod operate;
 pub mod policy;
 pub mod protection;
+pub mod publish;
 pub mod record;
 pub mod run;
 pub mod service;

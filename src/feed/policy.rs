@@ -3,6 +3,8 @@
 //! Time comes from the events alone. So the order in which logs are read changes nothing, reading twice changes nothing, and
 //! a replay of old logs tells what watching them would have told. `docs/listing-policy.md` says the same to operators.
 
+mod standing;
+
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
@@ -11,6 +13,8 @@ use super::event::Event;
 use super::evidence::{self, Code, Evidence, EvidenceOptions, JoeJob, Milli, RecipientKey, Signal};
 use super::listing::{Ended, History, Listing, Piece, Seen, Weighed};
 use super::protection::Exemption;
+
+pub use standing::{Standing, State, standing};
 
 /// Milliseconds of an hour.
 const HOUR_MS: i64 = 3_600_000;

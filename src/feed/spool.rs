@@ -394,9 +394,12 @@ mod tests {
 
     #[test]
     fn one_directory_for_each_input() {
-        for (input, expected) in
-            [("mail", "/s/spool/mail"), ("/var/log/x", "/s/spool/%2fvar%2flog%2fx"), ("..", "/s/spool/%2e."), ("a b", "/s/spool/a%20b")]
-        {
+        for (input, expected) in [
+            ("mail", "/s/spool/mail"),
+            ("/var/log/x", "/s/spool/%2fvar%2flog%2fx"),
+            ("..", "/s/spool/%2e."),
+            ("a b", "/s/spool/a%20b"),
+        ] {
             assert_eq!(directory(Path::new("/s"), input), Path::new(expected));
         }
     }

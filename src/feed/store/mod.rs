@@ -7,7 +7,7 @@
 pub mod key;
 pub mod rows;
 pub mod schema;
-mod writer;
+pub(in crate::feed) mod writer;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
+use super::ledger::Ledger;
+use super::publish::Nudge;
 use super::source::candidates::Identity;
 use super::source::{Position, Saved, SavedFile};
 use key::HashKey;
@@ -58,6 +60,10 @@ pub struct Store {
     key: HashKey,
     /// Held as long as the store is open.
     lock: File,
+    /// Judges what is written.
+    ledger: Option<Ledger>,
+    /// Told after each commit.
+    told: Option<Nudge>,
 }
 
 impl Store {
@@ -70,21 +76,34 @@ impl Store {
         if !directory.exists() {
             // What is in it tells who wrote to whom.
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
-            made.map_err(|e| fail(directory, format!("the state directory can not be made: {e}; make it, or set `state-dir`")))?;
+            made.map_err(|e| {
+                fail(directory, format!("the state directory can not be made: {e}; make it, or set `state-dir`"))
+            })?;
         }
         let lock_path = directory.join(LOCK_FILE);
         let lock = File::options().write(true).create(true).truncate(false).open(&lock_path);
-        let lock = lock.map_err(|e| fail(&lock_path, format!("{e}; the feeder must be able to write its `state-dir`")))?;
+        let lock =
+            lock.map_err(|e| fail(&lock_path, format!("{e}; the feeder must be able to write its `state-dir`")))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(fail(&lock_path, "another feeder runs with this `state-dir`; stop it, or set another".to_owned()));
+                return Err(fail(
+                    &lock_path,
+                    "another feeder runs with this `state-dir`; stop it, or set another".to_owned(),
+                ));
             }
             Err(TryLockError::Error(e)) => return Err(fail(&lock_path, format!("it can not be locked: {e}"))),
         }
         let key = HashKey::load(directory).map_err(|e| fail(directory, format!("no key for recipients: {e}")))?;
         let connection = open_file(&path)?;
-        Ok(Self { path, connection, key, lock })
+        Ok(Self { path, connection, key, lock, ledger: None, told: None })
+    }
+
+    /// Judge what is written from now on, and tell it after each commit.
+    #[must_use]
+    pub fn judged_by(mut self, ledger: Ledger, told: Nudge) -> Self {
+        (self.ledger, self.told) = (Some(ledger), Some(told));
+        self
     }
 
     /// The key of recipients' hashes.
@@ -104,7 +123,11 @@ impl Store {
         let sql = "SELECT input, low_generation, low_offset, low_number, read_generation, read_offset, read_number, \
                    time_ms, cursor, read_cursor FROM inputs WHERE name = ?1";
         let position = |row: &rusqlite::Row<'_>, at: usize| -> rusqlite::Result<Position> {
-            Ok(Position { generation: unsigned(row.get(at)?), offset: unsigned(row.get(at + 1)?), number: unsigned(row.get(at + 2)?) })
+            Ok(Position {
+                generation: unsigned(row.get(at)?),
+                offset: unsigned(row.get(at + 1)?),
+                number: unsigned(row.get(at + 2)?),
+            })
         };
         let (input, mut saved) = self.connection.query_row(sql, [name], |row| {
             let saved = Saved {
@@ -142,6 +165,36 @@ impl Store {
     pub fn start(self) -> io::Result<Writer> {
         Writer::start(self)
     }
+}
+
+/// The store of a state directory beside a feeder that may be running, for commands. It must exist.
+///
+/// Errors: it does not, or can not be used.
+pub fn open_beside(directory: &Path) -> Result<(Connection, HashKey), StoreError> {
+    let path = directory.join(FILE);
+    if !path.exists() {
+        let why = "there is no store; `state-dir` must be that of a feeder that has run".to_owned();
+        return Err(StoreError { path, why });
+    }
+    let key = HashKey::load(directory)
+        .map_err(|e| StoreError { path: path.clone(), why: format!("no key for recipients: {e}") })?;
+    Ok((open_file(&path)?, key))
+}
+
+/// A store in memory, for logs that are read once. Errors: what SQLite says.
+pub fn in_memory() -> Result<Connection, StoreError> {
+    let make = || -> Result<Connection, MigrateError> {
+        let mut connection = Connection::open_in_memory()?;
+        schema::migrate(&mut connection)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        Ok(connection)
+    };
+    make().map_err(|error| match error {
+        MigrateError::Sqlite(error) => explain(Path::new("memory"), &error),
+        MigrateError::Other | MigrateError::Newer(_) => {
+            StoreError { path: "memory".into(), why: "a new database is not empty".to_owned() }
+        }
+    })
 }
 
 /// Open the file and bring it to the present version.
@@ -185,7 +238,9 @@ fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
             format!("another program holds a lock on the store ({error}); end it")
         }
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            format!("the store can not be written ({error}); its directory and files must belong to the user that dnsbld runs as")
+            format!(
+                "the store can not be written ({error}); its directory and files must belong to the user that dnsbld runs as"
+            )
         }
         _ => format!("the store can not be used: {error}"),
     };
@@ -212,7 +267,10 @@ fn expire(connection: &Connection, now_ms: i64, rows_max: u32) -> rusqlite::Resu
              AND EXISTS (SELECT 1 FROM lines WHERE lines.event = events.event) LIMIT ?2)",
             before(LINES_DAYS),
         ),
-        ("DELETE FROM events WHERE event IN (SELECT event FROM events WHERE time_ms < ?1 LIMIT ?2)", before(EVENTS_DAYS)),
+        (
+            "DELETE FROM events WHERE event IN (SELECT event FROM events WHERE time_ms < ?1 LIMIT ?2)",
+            before(EVENTS_DAYS),
+        ),
         (
             "DELETE FROM deliveries WHERE rowid IN (SELECT rowid FROM deliveries WHERE time_ms < ?1 LIMIT ?2)",
             before(DELIVERIES_DAYS),
@@ -230,7 +288,8 @@ fn expire(connection: &Connection, now_ms: i64, rows_max: u32) -> rusqlite::Resu
 
 /// Does an event with this id exist? For tests and tools.
 pub fn has_event(connection: &Connection, id: u128) -> rusqlite::Result<bool> {
-    let found = connection.query_row("SELECT 1 FROM events WHERE id = ?1", [id.to_be_bytes()], |_| Ok(())).optional()?;
+    let found =
+        connection.query_row("SELECT 1 FROM events WHERE id = ?1", [id.to_be_bytes()], |_| Ok(())).optional()?;
     Ok(found.is_some())
 }
 

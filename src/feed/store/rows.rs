@@ -165,7 +165,9 @@ fn sender_class(sender: Option<&[u8]>) -> &'static str {
     let local = sender.split(|&c| c == b'@').next().unwrap_or_default().to_ascii_lowercase();
     match local.as_slice() {
         b"postmaster" => "postmaster",
-        local if local.starts_with(b"double-bounce") && local[13..].iter().all(u8::is_ascii_alphanumeric) => "double-bounce",
+        local if local.starts_with(b"double-bounce") && local[13..].iter().all(u8::is_ascii_alphanumeric) => {
+            "double-bounce"
+        }
         _ => "other",
     }
 }

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::rows::{self, Count, DeliveryRow, Event, Row};
 use super::{Store, expire, explain, signed};
+use crate::feed::ledger::Ledger;
 use crate::feed::source::{Position, SavedFile};
 use crate::sys::clock;
 
@@ -87,7 +88,8 @@ impl Writer {
         let (sender, receiver) = sync_channel(QUEUE_BATCHES_MAX);
         let counts = Arc::<StoreCounts>::default();
         let shared = Arc::clone(&counts);
-        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || run(store, &receiver, &shared))?;
+        let thread =
+            std::thread::Builder::new().name("store".to_owned()).spawn(move || run(store, &receiver, &shared))?;
         Ok(Self { sender, thread, counts })
     }
 
@@ -123,10 +125,13 @@ fn run(mut store: Store, batches: &Receiver<Batch>, counts: &StoreCounts) {
         };
         let mut tries = 0;
         while !group.is_empty() {
-            match commit(&mut store.connection, &group, counts) {
+            match commit(&mut store.connection, &group, store.ledger.as_ref(), counts) {
                 Ok(()) => {
                     if std::mem::take(&mut told) {
                         tracing::info!("{}: the store can be written again", store.path.display());
+                    }
+                    if let Some(told) = &store.told {
+                        told.nudge();
                     }
                     for batch in &group {
                         *batch.committed.lock().unwrap_or_else(|e| e.into_inner()) = batch.low_water;
@@ -137,7 +142,10 @@ fn run(mut store: Store, batches: &Receiver<Batch>, counts: &StoreCounts) {
                     counts.failures.fetch_add(1, Relaxed);
                     tries += 1;
                     if !std::mem::replace(&mut told, true) {
-                        tracing::error!("{}; tried again each second, and inputs wait meanwhile", explain(&store.path, &error));
+                        tracing::error!(
+                            "{}; tried again each second, and inputs wait meanwhile",
+                            explain(&store.path, &error)
+                        );
                     }
                     // On the way out nobody will repair it; what is not committed is read again at the next start.
                     if tries > 3 && matches!(batches.try_recv(), Err(std::sync::mpsc::TryRecvError::Disconnected)) {
@@ -174,9 +182,15 @@ fn gather(first: Batch, batches: &Receiver<Batch>) -> Vec<Batch> {
     group
 }
 
-/// Write a group in one transaction. Errors: what SQLite says; nothing was written then.
-fn commit(connection: &mut Connection, group: &[Batch], counts: &StoreCounts) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
+/// Write a group, and what a ledger makes of it, in one transaction. Errors: what SQLite says; nothing was written then.
+pub fn commit(
+    connection: &mut Connection,
+    group: &[Batch],
+    ledger: Option<&Ledger>,
+    counts: &StoreCounts,
+) -> rusqlite::Result<()> {
+    // At once for writing: what is read before must not have changed when it is written.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let (mut events, mut duplicates, mut counted, mut deliveries) = (0, 0, 0, 0);
     for batch in group {
         for row in &batch.rows {
@@ -194,6 +208,9 @@ fn commit(connection: &mut Connection, group: &[Batch], counts: &StoreCounts) ->
             }
         }
         put_marks(&transaction, batch)?;
+    }
+    if let Some(ledger) = ledger {
+        ledger.took(&transaction, group)?;
     }
     transaction.commit()?;
     for (counter, n) in [
@@ -266,7 +283,9 @@ fn put_event(transaction: &Transaction<'_>, input: i64, event: &Event) -> rusqli
         }
     }
     for (nth, line) in event.lines.iter().enumerate() {
-        transaction.prepare_cached("INSERT INTO lines VALUES (?1, ?2, ?3)")?.execute(params![number, nth as i64, line])?;
+        transaction
+            .prepare_cached("INSERT INTO lines VALUES (?1, ?2, ?3)")?
+            .execute(params![number, nth as i64, line])?;
     }
     Ok(true)
 }

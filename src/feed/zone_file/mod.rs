@@ -13,7 +13,7 @@ use super::listing::Listing;
 use super::subject::Subject;
 use crate::wire::name::Name;
 
-pub use text::{STRING_OCTETS_MAX, URL_OCTETS_MAX, date, text};
+pub use text::{STRING_OCTETS_MAX, URL_OCTETS_MAX, date, plain, text};
 
 /// Text of the test entries.
 const TEST_TEXT: &str = "Test entry (RFC 5782 section 5), no listing";
@@ -70,7 +70,7 @@ pub fn body<'l>(listed: impl Iterator<Item = Listed<'l>> + Clone, options: &Zone
         let _ = writeln!(file, "127.0.0.2 :127.0.0.{}:{TEST_TEXT}", code.octet());
     }
     for (subject, listing) in listed.clone().filter(|(subject, _)| subject.is_ip4()) {
-        let text = text(listing, options.url.as_deref());
+        let text = text(subject, listing, options.url.as_deref());
         for code in &listing.codes {
             let _ = writeln!(file, "{subject} :127.0.0.{}:{text}", code.octet());
         }
@@ -83,7 +83,7 @@ pub fn body<'l>(listed: impl Iterator<Item = Listed<'l>> + Clone, options: &Zone
         let _ = writeln!(file, "$DATASET ip6trie:{name} @\n::ffff:7f00:2 :127.0.0.{}:{TEST_TEXT}", code.octet());
         let of_code = |(subject, listing): &Listed<'_>| !subject.is_ip4() && listing.codes.contains(&code);
         for (subject, listing) in listed.clone().filter(of_code) {
-            let _ = writeln!(file, "{subject} :127.0.0.{}:{}", code.octet(), text(listing, options.url.as_deref()));
+            let _ = writeln!(file, "{subject} :127.0.0.{}:{}", code.octet(), text(subject, listing, options.url.as_deref()));
         }
     }
     file
@@ -122,7 +122,7 @@ pub fn postfix_cidr<'l>(listed: impl Iterator<Item = Listed<'l>>, action: Postfi
     };
     let mut file = String::from("# Written by the feeder of dnsbld; changes made here are lost.\n");
     for (subject, listing) in listed {
-        let _ = writeln!(file, "{} {word} {}", subject.net(), text::plain(subject, listing, url));
+        let _ = writeln!(file, "{} {word} {}", subject.net(), plain(subject, listing, url));
     }
     file
 }
@@ -153,7 +153,7 @@ pub fn json(subject: Subject, listing: &Listing, url: Option<&str>) -> serde_jso
         "recipients": listing.seen.recipients,
         "sessions": listing.seen.sessions,
         "signals": signals,
-        "text": text::plain(subject, listing, url),
+        "text": plain(subject, listing, url),
     })
 }
 

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dataset::Kind;
+use crate::feed::evidence::Signal;
 use crate::feed::listing::{Ended, Seen};
 use crate::feed::policy::DAY_MS;
 use crate::zonefile::{ReadOptions, Source, read};
@@ -93,8 +94,8 @@ fn hosts_and_test_entries() {
     let both = &Code::ALL[..];
     let host = |ip: &str, codes| (ip.parse().unwrap(), listing(b"mail.example.net", codes));
     let listed = [host("203.0.113.9", &[Code::Callouts]), host("203.0.113.10", both), host("2001:db8::", both)];
-    let text = "Sender callouts: 8 callouts, 4 of them with an invented address, 2 bounces; 12 recipients, \
-                last 1970-01-02 00:00Z, listed until 1970-01-09 00:00Z; HELO mail.example.net; \
+    let text = "Sender callouts: 8 callouts, 4 with invented address, 2 bounces; 12 recipients, \
+                last 1970-01-02 00:00Z, ends 1970-01-09 00:00Z; HELO mail.example.net; \
                 see https://bl.example.org/lookup/";
     let two = text.replace("Sender callouts", "Sender callouts and backscatter");
     let test = format!("127.0.0.2 {TEST_TEXT} | 127.0.0.3 {TEST_TEXT}");
@@ -149,11 +150,11 @@ proptest! {
         listing.seen.signals = [count / 4; Signal::ALL.len()];
         listing.seen.recipients = count as usize;
         let options = ZoneFileOptions { url, ..options() };
-        let text = text(&listing, options.url.as_deref());
-        prop_assert!(text.bytes().all(|c| (b' '..=b'~').contains(&c)));
-        prop_assert!(text.replace('$', &"x".repeat(39)).len() <= STRING_OCTETS_MAX);
-        let expected = format!("203.0.113.9 127.0.0.2 {0} | 127.0.0.3 {0}", text.replace('$', "203.0.113.9"));
         let subject: Subject = "203.0.113.9".parse().unwrap();
+        let text = text(subject, &listing, options.url.as_deref());
+        prop_assert!(text.bytes().all(|c| (b' '..=b'~').contains(&c)));
+        prop_assert!(text.replace('$', &"x".repeat(22)).len() <= STRING_OCTETS_MAX);
+        let expected = format!("203.0.113.9 127.0.0.2 {0} | 127.0.0.3 {0}", text.replace('$', "203.0.113.9"));
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("zone");
         std::fs::write(&path, head(&options, 7) + &body([(subject, &listing)].into_iter(), &options)).unwrap();

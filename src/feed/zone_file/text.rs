@@ -10,17 +10,20 @@ use crate::feed::subject::Subject;
 
 /// Octets of a DNS character-string (RFC 1035 section 3.3): the text is one string, whoever serves it.
 pub const STRING_OCTETS_MAX: usize = 255;
-/// Octets of an address' longest spelling, for which a `$` stands.
-const ADDRESS_OCTETS_MAX: usize = 39;
+/// Octets of the longest spelling of an IPv6 address, for which a `$` stands.
+const IP6_OCTETS_MAX: usize = 39;
+/// The same for an IPv4 address, which may be asked about as an IPv4-mapped one.
+const IP4_OCTETS_MAX: usize = 22;
 /// Octets of the address of a page: half of the string is left for what was seen.
-pub const URL_OCTETS_MAX: usize = 128 - ADDRESS_OCTETS_MAX;
+pub const URL_OCTETS_MAX: usize = 128 - IP6_OCTETS_MAX;
 /// Octets of a HELO that are shown.
 const HELO_OCTETS_MAX: usize = 64;
 
 /// The text in a zone file: `$` is put there only for the address, others are doubled (rbldnsd.8, "Text substitution").
-pub fn text(listing: &Listing, url: Option<&str>) -> String {
+pub fn text(subject: Subject, listing: &Listing, url: Option<&str>) -> String {
     let see = see(url, "$");
-    let room = STRING_OCTETS_MAX - see.matches('$').count() * ADDRESS_OCTETS_MAX - see.len();
+    let address = if subject.is_ip4() { IP4_OCTETS_MAX } else { IP6_OCTETS_MAX };
+    let room = STRING_OCTETS_MAX - see.matches('$').count() * address - see.len();
     facts(listing, room).replace('$', "$$") + &see
 }
 
@@ -52,7 +55,7 @@ fn facts(listing: &Listing, room: usize) -> String {
     let callouts = seen.of(Signal::Callout) + seen.of(Signal::SenderUnseen) + whammies;
     let counts = [
         (callouts, "callouts"),
-        (whammies, "of them with an invented address"),
+        (whammies, "with invented address"),
         (seen.of(Signal::Bounce), "bounces"),
         (seen.of(Signal::NullUnknown), "null senders to unknown addresses"),
         (seen.of(Signal::TrapMail) + seen.of(Signal::NeverSent), "reports to addresses that never sent"),
@@ -64,7 +67,7 @@ fn facts(listing: &Listing, room: usize) -> String {
     }
     let _ = write!(
         facts,
-        "; {} recipients, last {}, listed until {}",
+        "; {} recipients, last {}, ends {}",
         seen.recipients,
         minute(seen.last_ms),
         minute(listing.until_ms)
@@ -77,6 +80,8 @@ fn facts(listing: &Listing, room: usize) -> String {
     }
     // All of it is ASCII, so that it may be cut anywhere.
     facts.truncate(room);
+    // Blanks at the end of a line are no part of its text.
+    facts.truncate(facts.trim_end().len());
     facts
 }
 
