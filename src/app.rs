@@ -1,5 +1,6 @@
 //! The wiring: settings in, each module's options out, and the operations of the command line.
 
+mod feed;
 mod serve;
 
 use std::io::Write;
@@ -20,6 +21,7 @@ use crate::wire::name::Name;
 use crate::zone::{Zone, ZoneState};
 use crate::zonefile::{self, ReadOptions, Source};
 
+pub use feed::run as feed;
 pub use serve::run as serve;
 
 /// How an operation ended.

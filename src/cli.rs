@@ -86,6 +86,22 @@ Exit codes:
   0  ended by a signal; as a daemon: started
   1  wrong usage, or a start that failed";
 
+/// More on `feed opensmtpd-filter`.
+const FILTER_HELP: &str = "\
+smtpd starts this program and writes to its standard input. What it reports of SMTP sessions goes to a spool in the state \
+directory, which a server with the same settings follows; it may be down meanwhile. The program never holds up mail: what can not be \
+written is dropped and told in smtpd's log. It must run as the user that the server runs as.
+
+In smtpd.conf:
+  proc dnsbld \"/usr/bin/dnsbld feed opensmtpd-filter --config /etc/dnsbld/dnsbld.toml\" user dnsbld
+  filter dnsbld proc dnsbld
+  listen on all filter dnsbld
+
+Exit codes:
+  0  smtpd has ended
+  1  settings that can not be used
+  2  wrong usage";
+
 /// More on `export`.
 const EXPORT_HELP: &str = "\
 The files are read as `serve` reads them; no server needs to run, and none is asked.
@@ -164,6 +180,13 @@ pub enum Command {
         #[arg(long, value_name = "FORMAT", value_parser = format_parser())]
         to: Format,
     },
+    /// The feeder's own work
+    #[command(after_help = EXIT_CODES)]
+    Feed {
+        /// What to do
+        #[command(subcommand)]
+        command: FeedCommand,
+    },
     /// Print the manual page, in roff
     #[command(after_help = EXIT_CODES, after_long_help = "Examples:\n  dnsbld man | man -l -\n  dnsbld man check > dnsbld-check.1\n\nExit codes:\n  0  done\n  1  failure\n  2  wrong usage")]
     Man {
@@ -175,6 +198,21 @@ pub enum Command {
     Completions {
         /// The shell
         shell: Shell,
+    },
+}
+
+/// The feeder's operations.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum FeedCommand {
+    /// Run as a filter of OpenSMTPD and pass what it reports to a source
+    #[command(after_help = EXIT_CODES, after_long_help = FILTER_HELP)]
+    OpensmtpdFilter {
+        /// The settings
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The source's name [default: the only one of type opensmtpd-filter]
+        #[arg(long, value_name = "NAME")]
+        source: Option<String>,
     },
 }
 
@@ -252,6 +290,10 @@ mod tests {
             (
                 "dnsbld export --config a.toml --zone bl.example.org --to master-file",
                 Command::Export { config: "a.toml".into(), zone: "bl.example.org".into(), to: Format::MasterFile },
+            ),
+            (
+                "dnsbld feed opensmtpd-filter --config a.toml",
+                Command::Feed { command: FeedCommand::OpensmtpdFilter { config: "a.toml".into(), source: None } },
             ),
             ("dnsbld man", Command::Man { command: None }),
             ("dnsbld completions zsh", Command::Completions { shell: Shell::Zsh }),

@@ -17,6 +17,9 @@ use tokio::sync::oneshot;
 
 use super::{Exit, Failure};
 use crate::config::{self, AnyAnswer, Authority, OnExpire, Settings, Workers};
+use crate::feed::run::start::Feed;
+use crate::feed::run::status::FeedStatus;
+use crate::feed::source::intake::Intake;
 use crate::http::{HttpOptions, HttpServer, Shared, Sources, StreamTotals};
 use crate::load::status::Status;
 use crate::load::{Command, ExpiryOptions, GuardOptions, Handle, LoadOptions, Loader, ZoneSpec};
@@ -31,6 +34,8 @@ use crate::zone::{Publisher, ZoneSettings, ZoneState};
 const RUNTIME_THREADS: usize = 2;
 /// Descriptors needed besides one a connection: sockets, logs, files being read, with room to spare.
 const DESCRIPTORS_SPARE: u64 = 256;
+/// Descriptors of one of the feeder's sources: files, and a syslog listener's connections.
+const DESCRIPTORS_A_SOURCE: u64 = 300;
 /// Attempts to have TCP on the port that the system chose for UDP (port 0, tests).
 const PORT_ATTEMPTS: usize = 16;
 /// How long HTTP may take to finish its answers on the way out.
@@ -57,6 +62,10 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
         None
     };
     say_addresses(&udp.local_addresses(), http.as_ref().map(HttpServer::local_address));
+    let feed = super::feed::options(&settings).map(|options| Feed::start(&options, runtime.handle())).transpose()?;
+    if let Some(feed) = &feed {
+        say(feed.addresses());
+    }
 
     let registry = Arc::<Registry>::default();
     let status = Arc::<Status>::default();
@@ -91,9 +100,14 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
         status,
         loading,
         policy: Arc::new(ArcSwap::from_pointee(policy(&settings))),
+        feed: feed.as_ref().map(|feed| (feed.status(), feed.intake())),
     };
     let outcome = runtime.block_on(running.run(udp, tcp, http, reader, signals, first_pass));
     running.loading.send(Command::Stop);
+    // After HTTP, so that what was acknowledged last is in the spool.
+    if let Some(feed) = feed {
+        feed.stop();
+    }
     if loader.join().is_err() {
         tracing::error!("the loader had died");
     }
@@ -114,7 +128,8 @@ fn start_log() {
 /// Make room for as many connections as the settings allow.
 fn raise_descriptor_limit(settings: &Settings) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let wanted = u64::from(settings.dns.tcp.connections_max) + DESCRIPTORS_SPARE;
+    let sources = if settings.feed.enabled { settings.feed.sources.len() as u64 * DESCRIPTORS_A_SOURCE } else { 0 };
+    let wanted = u64::from(settings.dns.tcp.connections_max) + sources + DESCRIPTORS_SPARE;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= wanted) {
         return;
@@ -220,6 +235,8 @@ struct Running {
     loading: Handle,
     /// What every answer depends on.
     policy: Arc<ArcSwap<Policy>>,
+    /// What the feeder shows, and its way in for HTTP.
+    feed: Option<(FeedStatus, Intake)>,
 }
 
 impl Running {
@@ -307,12 +324,15 @@ impl Running {
                 closed_error: counters.closed_error_total.load(Relaxed),
             })
         };
-        Shared::new(Sources {
+        let (feed, intake) = self.feed.clone().unzip();
+        let sources = Sources {
             registry: Arc::clone(&self.registry),
             status: Arc::clone(&self.status),
             streams: Box::new(read_streams),
+            feed,
             started: SystemTime::now(),
-        })
+        };
+        Shared::new(sources, intake.unwrap_or_default())
     }
 
     /// Take signals until one says stop.
@@ -349,9 +369,11 @@ impl Running {
 
     /// Say which changes wait for a restart.
     fn tell_restart_needed(&self, settings: &Settings) {
-        for (section, changed) in
-            [("dns", settings.dns != self.started.dns), ("http", settings.http != self.started.http)]
-        {
+        for (section, changed) in [
+            ("dns", settings.dns != self.started.dns),
+            ("http", settings.http != self.started.http),
+            ("feed", settings.feed != self.started.feed || settings.state_dir != self.started.state_dir),
+        ] {
             if changed {
                 tracing::warn!("[{section}] has changed in {}; that takes a restart", self.config.display());
             }

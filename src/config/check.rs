@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::place::{Map, Step};
-use super::{Settings, SettingsError, Zone};
+use super::{Settings, SettingsError, Zone, feed};
 use crate::dataset::Kind;
 use crate::diag::{Diagnostic, Severity};
 use crate::wire::name::Name;
@@ -11,6 +11,7 @@ use crate::wire::name::Name;
 /// Check settings as a whole, note where each zone stands, and collect warnings. Errors: the first thing that can not be.
 pub(super) fn settings(settings: &mut Settings, map: &Map<'_>) -> Result<(), SettingsError> {
     listeners(settings, map)?;
+    feed::check(&mut settings.feed, &settings.http, map)?;
     let mut seen = HashMap::new();
     for (at, zone) in settings.zones.iter_mut().enumerate() {
         let path = [Step::Key("zone"), Step::Index(at), Step::Key("name")];
@@ -28,7 +29,8 @@ pub(super) fn settings(settings: &mut Settings, map: &Map<'_>) -> Result<(), Set
         }
         whole_zone(zone, at, map)?;
     }
-    if settings.zones.is_empty() {
+    // Without DNS nobody asks: a feeder alone.
+    if settings.zones.is_empty() && !(settings.dns.listen.is_empty() && settings.feed.enabled) {
         settings.warnings.push(Diagnostic {
             severity: Severity::Warning,
             file: settings.file.clone(),
@@ -36,6 +38,17 @@ pub(super) fn settings(settings: &mut Settings, map: &Map<'_>) -> Result<(), Set
             column: 0,
             message: "no [[zone]] is given, so every query will be refused".to_owned(),
             hint: "add a [[zone]] with name and datasets".to_owned(),
+        });
+    }
+    if settings.feed.enabled && settings.feed.sources.is_empty() {
+        let (line, column) = map.position(&[Step::Key("feed"), Step::Key("enabled")]);
+        settings.warnings.push(Diagnostic {
+            severity: Severity::Warning,
+            file: settings.file.clone(),
+            line,
+            column,
+            message: "the feeder is enabled, but no [[feed.source]] is given, so it reads nothing".to_owned(),
+            hint: "add a [[feed.source]] with type and path".to_owned(),
         });
     }
     Ok(())

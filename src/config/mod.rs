@@ -8,6 +8,7 @@
 //! Only `app` knows this module; it makes every other module's options out of it.
 
 mod check;
+mod feed;
 mod place;
 mod schema;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use feed::{Feed, FeedSource, SourceType};
 pub use schema::{Acl, AnyAnswer, Authority, Dataset, Dns, Guard, Http, Load, OnExpire, Settings, Tcp, Workers, Zone};
 
 use crate::diag::{Diagnostic, Severity};
@@ -106,6 +108,11 @@ impl Settings {
         let datasets = self.zones.iter_mut().flat_map(|zone| &mut zone.datasets);
         for file in datasets.flat_map(|dataset| &mut dataset.files).chain(&mut self.acl.files) {
             *file = base.join(&*file);
+        }
+        for source in &mut self.feed.sources {
+            for file in [&mut source.path, &mut source.token_file].into_iter().flatten() {
+                *file = base.join(&*file);
+            }
         }
     }
 }

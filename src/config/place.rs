@@ -21,12 +21,13 @@ pub(super) enum Step<'a> {
 }
 
 /// Tables that are no arrays; written `[[so]]` they would be.
-const TABLES: [&[Step<'static>]; 5] = [
+const TABLES: [&[Step<'static>]; 6] = [
     &[Step::Key("dns")],
     &[Step::Key("dns"), Step::Key("tcp")],
     &[Step::Key("http")],
     &[Step::Key("load")],
     &[Step::Key("acl")],
+    &[Step::Key("feed")],
 ];
 
 /// The file as a tree of spans.
@@ -72,6 +73,7 @@ impl<'a> Map<'a> {
                 return Err(self.fault(path, message));
             }
         }
+        self.sources()?;
         let zone = [Step::Key("zone")];
         let Some(zones) = self.value(&zone) else { return Ok(()) };
         let DeValue::Array(zones) = zones.get_ref() else {
@@ -88,6 +90,24 @@ impl<'a> Map<'a> {
                 return Err(self.fault(&path, message));
             }
             self.datasets(at)?;
+        }
+        Ok(())
+    }
+
+    /// [`Self::shape`] for the feeder's sources.
+    fn sources(&self) -> Result<(), SettingsError> {
+        let path = [Step::Key("feed"), Step::Key("source")];
+        let Some(sources) = self.value(&path) else { return Ok(()) };
+        let DeValue::Array(sources) = sources.get_ref() else {
+            let message = "there can be several sources; write [[feed.source]] with two brackets".to_owned();
+            return Err(self.fault(&path, message));
+        };
+        for at in 0..sources.len() {
+            let path = [path[0], path[1], Step::Index(at)];
+            if !self.is_table(&path) {
+                let message = "each source is a table; write [[feed.source]] on a line of its own".to_owned();
+                return Err(self.fault(&path, message));
+            }
         }
         Ok(())
     }
@@ -113,6 +133,11 @@ impl<'a> Map<'a> {
     /// Whether there is a table at a path.
     fn is_table(&self, path: &[Step<'_>]) -> bool {
         matches!(self.value(path).map(Spanned::get_ref), Some(DeValue::Table(_)))
+    }
+
+    /// Whether the file says anything at a path.
+    pub(super) fn has(&self, path: &[Step<'_>]) -> bool {
+        self.value(path).is_some()
     }
 
     /// The value at a path below the root.
@@ -186,6 +211,7 @@ fn section(path: &[Step<'_>]) -> String {
     match keys.as_slice() {
         [] => "the settings".to_owned(),
         ["zone"] => "[[zone]]".to_owned(),
+        ["feed", "source"] => "[[feed.source]]".to_owned(),
         ["zone", "datasets"] => "`datasets` of [[zone]]".to_owned(),
         keys => format!("[{}]", keys.join(".")),
     }

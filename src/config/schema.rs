@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::feed::Feed;
 use super::values;
 use crate::dataset::Kind;
 use crate::diag::Diagnostic;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub load: Load,
     /// The access list for all zones.
     pub acl: Acl,
+    /// What mail servers' logs are read.
+    pub feed: Feed,
     /// The zones, in the order of the file.
     #[serde(rename = "zone")]
     pub zones: Vec<Zone>,
@@ -51,6 +54,7 @@ impl Default for Settings {
             http: Http::default(),
             load: Load::default(),
             acl: Acl::default(),
+            feed: Feed::default(),
             zones: Vec::new(),
         }
     }

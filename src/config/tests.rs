@@ -140,7 +140,10 @@ fn durations() {
 
 #[test]
 fn unknown_and_missing_keys() {
-    bad("lisen = 1", "1:1: unknown key `lisen` in the settings; known keys are state-dir, dns, http, load, acl, zone");
+    bad(
+        "lisen = 1",
+        "1:1: unknown key `lisen` in the settings; known keys are state-dir, dns, http, load, acl, feed, zone",
+    );
     bad("\n[dns]\nlisen = []", "3:1: unknown key `lisen` in [dns]; did you mean `listen`?");
     bad(
         "[dns]\n  idle = 1",
@@ -148,7 +151,7 @@ fn unknown_and_missing_keys() {
     );
     bad("[dns.tcp]\nidle-max-ms = 1", "2:1: unknown key `idle-max-ms` in [dns.tcp]; did you mean `idle-ms-max`?");
     bad("[htpp]\nenabled = true", "1:2: unknown key `htpp` in the settings; did you mean `http`?");
-    bad("[feed]", "1:2: unknown key `feed` in the settings; known keys are state-dir, dns, http, load, acl, zone");
+    bad("[fede]", "1:2: unknown key `fede` in the settings; did you mean `feed`?");
     bad(&format!("{ZONE}nss = []"), "4:1: unknown key `nss` in [[zone]]; did you mean `ns`?");
     bad(
         &format!("{ZONE}[zone.guard]\nshrink_max = 1"),
@@ -407,6 +410,53 @@ fn broken_files() {
 }
 
 #[test]
+fn sources() {
+    let settings = good(
+        "state-dir = 'state'\n[feed]\nenabled = true\nprobe-senders = ['x*']\n\
+         [[feed.source]]\ntype = 'file'\npath = 'mail.log'\nformat = 'postfix'\ntimezone = 'Europe/Berlin'\n\
+         [[feed.source]]\ntype = 'http'\ntoken-file = '/etc/token'\nname = 'web'\n\
+         [[feed.source]]\ntype = 'syslog'\ntcp = '0.0.0.0:514'\nudp = '127.0.0.1:514'\npeers = ['192.0.2.0/24', '::1']\n",
+    );
+    let [file, http, syslog] = settings.feed.sources.as_slice() else { panic!("three sources") };
+    assert_eq!((file.name.as_str(), file.path.as_deref()), ("mail.log", Some(Path::new("etc/mail.log"))));
+    assert_eq!((file.format, file.timezone.iana_name()), (crate::feed::Format::Postfix, Some("Europe/Berlin")));
+    assert_eq!((http.name.as_str(), http.token_file.as_deref()), ("web", Some(Path::new("/etc/token"))));
+    assert_eq!((syslog.name.as_str(), syslog.peers.len()), ("syslog", 2));
+}
+
+#[test]
+fn bad_sources() {
+    for (text, expected) in [
+        ("[feed]\nenabeld = true", "did you mean `enabled`?"),
+        ("[feed]\nmode = 'list'", "unknown key `mode` in [feed]"),
+        ("[feed.source]\ntype = 'file'", "write [[feed.source]] with two brackets"),
+        ("feed = 1", "write [feed] on a line of its own"),
+        ("[[feed.source]]\npath = 'x'", "`type` is missing in [[feed.source]]"),
+        ("[[feed.source]]\ntype = 'flie'", "did you mean \"file\"?"),
+        ("[[feed.source]]\ntype = 'file'", "has no `path`"),
+        ("[[feed.source]]\ntype = 'file'\npaht = 'x'", "did you mean `path`?"),
+        ("[[feed.source]]\ntype = 'file'\npath = 'x'\nunits = ['x']", "`units` is not for a source of type file"),
+        ("[[feed.source]]\ntype = 'file'\npath = 'x'\nformat = 'postfiks'", "did you mean \"postfix\"?"),
+        ("[[feed.source]]\ntype = 'file'\npath = 'x'\ntimezone = 'Mars'", "the name of a time zone"),
+        ("[[feed.source]]\ntype = 'journal'", "has no `units`"),
+        ("[[feed.source]]\ntype = 'syslog'", "listens nowhere"),
+        ("[[feed.source]]\ntype = 'syslog'\nudp = '0.0.0.0:514'", "allow-udp = true"),
+        ("[[feed.source]]\ntype = 'syslog'\ntcp = '127.0.0.1:514'\npeers = ['192.0.2.1/24']", "write \"192.0.2.0/24\""),
+        ("[http]\nlisten = '0.0.0.0:80'\n[[feed.source]]\ntype = 'http'", "add a token"),
+        ("[http]\nenabled = false\n[feed]\nenabled = true\n[[feed.source]]\ntype = 'http'", "which is not enabled"),
+        ("[[feed.source]]\ntype = 'stdin'\n[[feed.source]]\ntype = 'stdin'\nname = 'b'", "is read already"),
+        (
+            "[[feed.source]]\ntype = 'file'\npath = 'x'\n[[feed.source]]\ntype = 'file'\npath = 'x'",
+            "two sources have the name `x`",
+        ),
+        ("[feed]\nprobe-senders = ['a@b']", "what stands before the @"),
+    ] {
+        let error = Settings::parse(text, Path::new("dnsbld.toml")).expect_err(text).to_string();
+        assert!(error.contains(expected), "{text}\n{error}");
+    }
+}
+
+#[test]
 fn nearest_words() {
     let known = ["listen", "ns", "server-id", "ttl", "ttl-min"];
     for (word, expected) in [
@@ -481,6 +531,8 @@ fn the_manual_is_complete() {
         ("[http]", keys::<Http>(), "[http]\n"),
         ("[load]", keys::<Load>(), "[load]\n"),
         ("[acl]", keys::<Acl>(), "[acl]\n"),
+        ("[feed]", keys::<Feed>(), "[feed]\n"),
+        ("[[feed.source]]", keys::<FeedSource>(), "[[feed.source]]\n"),
         ("[[zone]]", keys::<Zone>(), ZONE),
         (
             "datasets of [[zone]]",
@@ -494,7 +546,7 @@ fn the_manual_is_complete() {
         ),
     ];
     // Tables have sections of their own.
-    let tables = ["dns", "tcp", "http", "load", "acl", "zone", "guard"];
+    let tables = ["dns", "tcp", "http", "load", "acl", "feed", "source", "zone", "guard"];
     let manual = std::fs::read_to_string("docs/settings.md").expect("run in the package's directory");
     let defaults = good(ZONE);
     let mut found = BTreeSet::new();
@@ -512,6 +564,18 @@ fn the_manual_is_complete() {
         assert!(found.insert((*name, key)), "docs/settings.md has `{key}` in {name} twice");
         let default = cells[2].trim_matches('`');
         if matches!(default, "required" | "none") {
+            continue;
+        }
+        if *name == "[[feed.source]]" {
+            // Each key below a type that has it.
+            let other = match key {
+                "journalctl" => "type = 'journal'\nunits = ['x']\n",
+                "peers" | "allow-udp" => "type = 'syslog'\ntcp = '127.0.0.1:0'\n",
+                "body-octets-max" | "spool-octets-max" => "type = 'http'\n",
+                _ => "type = 'file'\npath = 'x'\n",
+            };
+            let (bare, read) = (good(&format!("{before}{other}")), good(&format!("{before}{other}{key} = {default}")));
+            assert_eq!(bare, read, "the default of `{key}` in {name} of docs/settings.md");
             continue;
         }
         let close = if before.ends_with(", ") { " }]" } else { "" };

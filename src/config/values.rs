@@ -9,9 +9,14 @@ use std::path::PathBuf;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use ipnet::IpNet;
+use jiff::tz::TimeZone;
+
+use super::feed::SourceType;
 use super::place::nearest;
 use super::schema::{AnyAnswer, Authority, OnExpire, Workers};
 use crate::dataset::Kind;
+use crate::feed::Format;
 use crate::wire::name::Name;
 
 /// The longest TTL, s (RFC 2181 section 8), and so the longest duration in the settings.
@@ -417,4 +422,97 @@ pub(super) fn shrink<'de, D: Deserializer<'de>>(source: D) -> Result<Option<f64>
 /// How many times the old entries there may be, or `false`.
 pub(super) fn grow<'de, D: Deserializer<'de>>(source: D) -> Result<Option<f64>, D::Error> {
     one(source, |value| ratio(value, |n| n >= 1.0, "a number of at least 1, or false"))
+}
+
+/// A source's type.
+pub(super) fn source_type<'de, D: Deserializer<'de>>(source: D) -> Result<SourceType, D::Error> {
+    one(source, |value| word(value, &SourceType::ALL))
+}
+
+/// A log's format.
+pub(super) fn format<'de, D: Deserializer<'de>>(source: D) -> Result<Format, D::Error> {
+    one(source, |value| word(value, &Format::ALL))
+}
+
+/// A time zone by its name in the IANA database, or `local`.
+pub(super) fn time_zone<'de, D: Deserializer<'de>>(source: D) -> Result<TimeZone, D::Error> {
+    one(source, |value| {
+        let expected = "\"local\", \"UTC\" or the name of a time zone, such as \"Europe/Berlin\"";
+        match &value {
+            Scalar::Text(text) if text == "local" => Ok(TimeZone::system()),
+            Scalar::Text(text) => TimeZone::get(text).or_else(|_| value.wrong(expected)),
+            _ => value.wrong(expected),
+        }
+    })
+}
+
+/// A source's name: printable, so that it can stand in a metric, a URL and a log.
+pub(super) fn source_name<'de, D: Deserializer<'de>>(source: D) -> Result<String, D::Error> {
+    one(source, |value| match value {
+        Scalar::Text(text) if (1..=TEXT_LEN_MAX).contains(&text.len()) && !text.contains(char::is_control) => Ok(text),
+        other => other.wrong(format_args!("a name of 1 to {TEXT_LEN_MAX} octets")),
+    })
+}
+
+/// A file.
+pub(super) fn optional_path<'de, D: Deserializer<'de>>(source: D) -> Result<Option<PathBuf>, D::Error> {
+    path(source).map(Some)
+}
+
+/// An address with its port.
+pub(super) fn optional_address<'de, D: Deserializer<'de>>(source: D) -> Result<Option<SocketAddr>, D::Error> {
+    address(source).map(Some)
+}
+
+/// A word: it becomes part of a command.
+fn read_word(value: Scalar) -> Result<String, String> {
+    match value {
+        Scalar::Text(text) if !text.is_empty() && !text.contains(|c: char| c.is_control() || c == ' ') => Ok(text),
+        other => other.wrong("a word without blanks"),
+    }
+}
+
+/// A program's name or path.
+pub(super) fn program<'de, D: Deserializer<'de>>(source: D) -> Result<String, D::Error> {
+    one(source, read_word)
+}
+
+/// Words.
+pub(super) fn words<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
+    source.deserialize_any(List(read_word))
+}
+
+/// Users' numbers.
+pub(super) fn uids<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<u32>, D::Error> {
+    source.deserialize_any(List(|value| match value {
+        Scalar::Integer(n) => u32::try_from(n).map_err(|_| format!("{n} is no user's number")),
+        other => other.wrong("a user's number"),
+    }))
+}
+
+/// Prefixes; an address alone is itself.
+pub(super) fn prefixes<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<IpNet>, D::Error> {
+    source.deserialize_any(List(|value| {
+        let expected = "a prefix, such as \"192.0.2.0/24\" or \"2001:db8::/32\"";
+        let Scalar::Text(text) = &value else { return value.wrong(expected) };
+        let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        match net {
+            Ok(net) if net.addr() == net.network() => Ok(net),
+            Ok(net) => Err(format!("{text:?} has bits below its prefix; write {:?}", net.trunc().to_string())),
+            Err(_) => value.wrong(expected),
+        }
+    }))
+}
+
+/// Local parts of mail addresses, with `*` at most at the end.
+pub(super) fn local_parts<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<Box<str>>, D::Error> {
+    source.deserialize_any(List(|value| match value {
+        Scalar::Text(text) => match text.strip_suffix('*').unwrap_or(&text) {
+            stem if !stem.is_empty() && !stem.contains(['*', '@', ' ']) => Ok(text.into()),
+            _ => Err(format!(
+                "{text:?} will not do; expected what stands before the @, such as \"postmaster\" or \"double-bounce*\""
+            )),
+        },
+        other => other.wrong("a local part, such as \"postmaster\" or \"double-bounce*\""),
+    }))
 }

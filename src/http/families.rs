@@ -82,6 +82,32 @@ families! {
         "Replaced snapshots that a reader still holds, so that their memory is not yet free."
     SETTINGS_RELOADS COUNTER "dnsbld_settings_reloads_total" ["outcome"]
         "Times the settings were reread, by whether they were taken or refused."
+    FEED_LINES COUNTER "dnsbld_feed_lines_total" ["source"]
+        "Log lines read; after a restart those of sessions that were open are read again."
+    FEED_PARSED COUNTER "dnsbld_feed_lines_parsed_total" ["source", "service"]
+        "Log lines that say something of a session."
+    FEED_IGNORED COUNTER "dnsbld_feed_lines_ignored_total" ["source", "service"]
+        "Log lines that are known and of no interest."
+    FEED_UNKNOWN COUNTER "dnsbld_feed_lines_unknown_total" ["source", "service"]
+        "Log lines that no parser knows; `auto` has those without a known head."
+    FEED_SESSIONS COUNTER "dnsbld_feed_sessions_total" ["source", "kind"]
+        "Sessions that ended, by kind; one that is two things counts as both."
+    FEED_OPEN GAUGE "dnsbld_feed_open_sessions" ["source"]
+        "Sessions that are open."
+    FEED_LAG_SECONDS GAUGE "dnsbld_feed_lag_seconds" ["source"]
+        "Time since the source was last read to its end; 0 while it is."
+    FEED_LAG_BYTES GAUGE "dnsbld_feed_lag_bytes" ["source"]
+        "Octets that were not read when the source was last read to its end, such as a line without its end."
+    FEED_CLOCK COUNTER "dnsbld_feed_clock_differences_total" ["source", "direction"]
+        "Lines whose stamp was not believed: too far in the future, or before that of an earlier line."
+    FEED_DROPS COUNTER "dnsbld_feed_drops_total" ["source", "cause"]
+        "Lines, sessions and parts of them that were dropped."
+    FEED_SPOOL GAUGE "dnsbld_feed_spool_bytes" ["source"]
+        "Octets in the source's spool; absent for sources without one."
+    FEED_STORED COUNTER "dnsbld_feed_stored_total" ["what"]
+        "What was handed to the store: events, events that were there already, sessions that are only counted, deliveries."
+    FEED_COMMITS COUNTER "dnsbld_feed_commits_total" ["result"]
+        "Transactions of the store."
     BUILD_INFO GAUGE "dnsbld_build_info" ["version"]
         "Always 1; the program's version is the label."
     PROCESS_START GAUGE "process_start_time_seconds" []

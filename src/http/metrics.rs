@@ -15,7 +15,9 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::families::{self as f, Family};
+use super::feed;
 use super::process::Process;
+use crate::feed::run::status::FeedStatus;
 use crate::load::status::{ReloadOutcome, State, Status, ZoneStatus};
 use crate::serve::answer::Transport;
 use crate::stats::{Block, DROPS, NO_ZONE, OTHER_ZONES, RCODES, Registry, TRANSPORTS, TYPES, ZoneTotals};
@@ -57,6 +59,8 @@ pub struct Sources {
     pub status: Arc<Status>,
     /// The counters of DNS over TCP.
     pub streams: ReadStreams,
+    /// What the feeder shows; `None` where it is not enabled.
+    pub feed: Option<FeedStatus>,
     /// When the program started.
     pub started: SystemTime,
 }
@@ -155,6 +159,9 @@ impl Collector for Exposition {
         // A copy, so that the loader never waits for a scrape.
         let state = self.sources.status.lock().clone();
         add_state(&mut samples, &state);
+        if let Some(status) = &self.sources.feed {
+            feed::add(&mut samples, status);
+        }
         add_process(&mut samples, &Process::read(), self.sources.started);
         samples.into_families()
     }

@@ -3,10 +3,12 @@
 //! It is for Prometheus and for probes, not for the world, and it must never cost an answer: it runs on the
 //! runtime beside the query path, and whatever a client does, it holds at most [`CONNECTIONS_MAX`] connections,
 //! each with at most [`BUFFER_BYTES_MAX`] of request and one response, and none for longer than
-//! [`CONNECTION_LIFE_MAX`] and [`GRACE`] together. Bodies are never read. Further clients wait in the kernel's
+//! [`CONNECTION_LIFE_MAX`] and [`GRACE`] together. Bodies are read of `POST /v1/logs` alone, a few at a time. Further clients wait in the kernel's
 //! queue until a place is free.
 
 mod families;
+mod feed;
+mod logs;
 mod metrics;
 mod process;
 mod routes;

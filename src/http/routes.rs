@@ -7,18 +7,20 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use prometheus::TextEncoder;
 use tokio::sync::Mutex;
 
+use super::logs::{self, Logs};
 use super::metrics::{Exposition, Sources};
+use crate::feed::source::intake::Intake;
 use crate::load::status::{State as LoadState, Status};
 use crate::zone::ZoneState;
 
 /// The text format of Prometheus, version 0.0.4.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Everything else.
-const TEXT_TYPE: &str = "text/plain; charset=utf-8";
+pub(super) const TEXT_TYPE: &str = "text/plain; charset=utf-8";
 /// What `/` says.
 const INDEX: &str = "\
 dnsbld
@@ -26,7 +28,11 @@ dnsbld
 /metrics  counters and gauges for Prometheus
 /healthz  200 while the program is alive
 /readyz   200 when every zone can be answered from, else 503 and why not
+/v1/logs  POST: log lines for the feeder, where a source of type http is set
 ";
+
+/// What another method is told.
+const METHODS: &str = "Only GET and HEAD are served here, and POST of /v1/logs.\n";
 
 /// What the pages are made of.
 pub struct Shared {
@@ -36,17 +42,19 @@ pub struct Shared {
     metrics: prometheus::Registry,
     /// Held while a scrape is made, so that many requests at once cost one processor and no more.
     turn: Arc<Mutex<()>>,
+    /// The feeder's way in.
+    pub(super) logs: Logs,
 }
 
 impl Shared {
-    /// Pages over these sources.
-    pub fn new(sources: Sources) -> Arc<Self> {
+    /// Pages over these sources, and the feeder's way in.
+    pub fn new(sources: Sources, intake: Intake) -> Arc<Self> {
         let status = Arc::clone(&sources.status);
         let metrics = prometheus::Registry::new();
         // Registering fails only for bad or double names in the constant table of families; tests register it.
         let registered = Exposition::new(sources).and_then(|exposition| metrics.register(Box::new(exposition)));
         registered.expect("the table of metric families is good");
-        Arc::new(Self { status, metrics, turn: Arc::default() })
+        Arc::new(Self { status, metrics, turn: Arc::default(), logs: Logs::new(intake) })
     }
 
     /// One scrape, as text.
@@ -61,20 +69,21 @@ impl Shared {
 
 /// The router for every connection.
 pub fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
+    let router = Router::new();
+    // Without a source for it there is no such path.
+    let router = if shared.logs.is_open() { router.route("/v1/logs", post(logs::take)) } else { router };
+    router
         .route("/", get(async || page(StatusCode::OK, TEXT_TYPE, INDEX.to_owned())))
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || page(StatusCode::OK, TEXT_TYPE, "ok\n".to_owned())))
         .route("/readyz", get(readiness))
         .fallback(not_found)
-        .method_not_allowed_fallback(async || {
-            page(StatusCode::METHOD_NOT_ALLOWED, TEXT_TYPE, "Only GET and HEAD are served here.\n".to_owned())
-        })
+        .method_not_allowed_fallback(async || page(StatusCode::METHOD_NOT_ALLOWED, TEXT_TYPE, METHODS.to_owned()))
         .with_state(shared)
 }
 
 /// A response that nobody may keep or guess the type of.
-fn page(status: StatusCode, content_type: &'static str, text: String) -> Response {
+pub(super) fn page(status: StatusCode, content_type: &'static str, text: String) -> Response {
     let headers = [(CONTENT_TYPE, content_type), (CACHE_CONTROL, "no-store")];
     (status, headers, [("x-content-type-options", "nosniff")], text).into_response()
 }

@@ -15,6 +15,8 @@ use tokio::task::JoinHandle;
 use self::exposition::Scrape;
 use super::*;
 use crate::dataset::Kind;
+use crate::feed::run::status::{FeedStatus, InputStatus};
+use crate::feed::source::intake::Intake;
 use crate::load::status::{DatasetStatus, Status, ZoneStatus};
 use crate::stats::Registry;
 use crate::zone::ZoneState;
@@ -32,9 +34,10 @@ fn fixture() -> (Arc<Registry>, Arc<Status>, Arc<Shared>) {
         registry: Arc::clone(&registry),
         status: Arc::clone(&status),
         streams: Box::new(move || totals),
+        feed: Some(FeedStatus { inputs: vec![InputStatus::new("mail.log", "postfix")], store: Arc::default() }),
         started: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
     };
-    (registry, status, Shared::new(sources))
+    (registry, status, Shared::new(sources, Intake::default()))
 }
 
 /// A zone of which nothing was heard yet.

@@ -354,7 +354,11 @@ impl Input {
     fn show(&self, still: bool, cut: u64) {
         let now = clock::monotonic();
         let behind_octets = if still { self.reader.behind_octets() } else { 0 };
-        self.status.set(self.assembler.counts(), cut, still.then_some((now, behind_octets, self.reader.spool_octets())));
+        self.status.set(
+            self.assembler.counts(),
+            cut,
+            still.then_some((now, behind_octets, self.reader.spool_octets())),
+        );
     }
 }
 

@@ -69,7 +69,8 @@ impl Recent {
         let (from, to) = (at(begin), at(end));
         let text = &self.text[from.max(to.saturating_sub(SEARCH_OCTETS_MAX))..to];
         let mut needles = vec![session.client.ip.to_string().into_bytes()];
-        needles.extend(session.transactions.iter().filter_map(|t| t.queue_id.as_deref()).map(|id| id.as_bytes().to_vec()));
+        needles
+            .extend(session.transactions.iter().filter_map(|t| t.queue_id.as_deref()).map(|id| id.as_bytes().to_vec()));
         needles.truncate(LINES_MAX);
         let mut found: Vec<(usize, usize)> = Vec::new();
         for needle in needles.iter().filter(|needle| !needle.is_empty()) {

@@ -86,7 +86,9 @@ pub enum FeedError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// An address can not be listened on.
-    #[error("source `{name}` can not listen on {address}: {error}; set another address, or end the program that has it")]
+    #[error(
+        "source `{name}` can not listen on {address}: {error}; set another address, or end the program that has it"
+    )]
     Listen {
         /// The source.
         name: Box<str>,
@@ -176,7 +178,9 @@ impl Feed {
             intake: Intake::default(),
             addresses: Vec::new(),
         };
-        for (source, ((number, saved), (token, server))) in options.sources.iter().zip(inputs.into_iter().zip(tokens.into_iter().zip(servers))) {
+        for (source, ((number, saved), (token, server))) in
+            options.sources.iter().zip(inputs.into_iter().zip(tokens.into_iter().zip(servers)))
+        {
             let (wake, status) = (Wake::default(), InputStatus::new(&source.name, source.format.word()));
             let reader = feed.open(source, &options.state_dir, &saved, token, server, &wake, &status, runtime);
             let reader = reader.map_err(system(&source.name))?;

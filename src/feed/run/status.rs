@@ -23,12 +23,8 @@ pub enum Drop {
 }
 
 /// Every cause of [`Drop`], with its label.
-pub const DROPS: [(Drop, &str); 4] = [
-    (Drop::Full, "spool_full"),
-    (Drop::Peer, "peer"),
-    (Drop::Malformed, "malformed"),
-    (Drop::Failed, "spool_failed"),
-];
+pub const DROPS: [(Drop, &str); 4] =
+    [(Drop::Full, "spool_full"), (Drop::Peer, "peer"), (Drop::Malformed, "malformed"), (Drop::Failed, "spool_failed")];
 
 /// One input's numbers, written by its threads, read when scraped.
 #[derive(Debug)]

@@ -182,7 +182,8 @@ mod tests {
             "mail.log.1",
             "mail.log",
         ];
-        for name in expected.iter().rev().chain(&["mail.log.bak", "mail.log.1.xz", "mail.logs", "mail.log.", "xmail.log.1"])
+        for name in
+            expected.iter().rev().chain(&["mail.log.bak", "mail.log.1.xz", "mail.logs", "mail.log.", "xmail.log.1"])
         {
             std::fs::write(directory.path().join(name), name).unwrap();
         }

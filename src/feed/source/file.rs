@@ -159,8 +159,7 @@ pub struct FileReader {
 impl FileReader {
     /// Follow a file from where a former run stopped.
     pub fn new(options: FileOptions, saved: Saved) -> Self {
-        let known: BTreeMap<u64, SavedFile> =
-            saved.files.iter().map(|file| (file.generation, file.clone())).collect();
+        let known: BTreeMap<u64, SavedFile> = saved.files.iter().map(|file| (file.generation, file.clone())).collect();
         let newest = known.keys().copied().fold(saved.read.generation.max(saved.low_water.generation), u64::max);
         Self {
             options,
@@ -244,8 +243,7 @@ impl FileReader {
             let number = (file.identity.device, file.identity.inode);
             matching.sort_by_key(|candidate| (candidate.number != number, candidate.packed));
             let low = saved.low_water;
-            let (offset, lines) =
-                if file.generation == low.generation { (low.offset, low.number) } else { (0, 0) };
+            let (offset, lines) = if file.generation == low.generation { (low.offset, low.number) } else { (0, 0) };
             let opened = matching.iter().find_map(|candidate| Open::at(candidate, file.generation, offset, lines).ok());
             if let Some(open) = opened {
                 return Ok(self.enter_first(open, low));
@@ -259,7 +257,8 @@ impl FileReader {
             self.known.clear();
             self.newest += 1;
             // What was written since then comes first, if rotation has left it.
-            if let Some(first) = all.iter().find(|candidate| candidate.octets > 0 && candidate.changed_ms >= saved.time_ms)
+            if let Some(first) =
+                all.iter().find(|candidate| candidate.octets > 0 && candidate.changed_ms >= saved.time_ms)
             {
                 let open = Open::at(first, self.newest, 0, 0)?;
                 return Ok(self.enter_first(open, saved.low_water));
@@ -320,24 +319,22 @@ impl FileReader {
         }
         let all = candidates::list(&self.options.path);
         let here = all.iter().position(|candidate| candidate.number == open.number);
-        let here = here.or_else(|| all.iter().rposition(|candidate| open.same_head(candidate)));
+        let copy = || all.iter().rposition(|candidate| open.same_head(candidate));
+        let here = match (here, here.is_none().then(copy).flatten()) {
+            // Ours was replaced by a copy, or packed; the copy may have been written to since.
+            (None, Some(copy)) if all[copy].packed || all[copy].octets >= open.splitter.taken() => {
+                return End::Replaced(all[copy].clone());
+            }
+            (here, copy) => here.or(copy),
+        };
         let last = all.len().saturating_sub(1);
         // A file that is gone without a trace is followed by the one that has its name now.
         let after = &all[here.map_or(last, |at| at + 1).min(all.len())..];
-        if let (Some(at), Some(last)) = (here, all.last())
-            && at == all.len() - 1
-            && last.path == self.options.path
-            && last.number != open.number
-            && last.octets >= open.splitter.taken()
-        {
-            return End::Replaced(last.clone());
-        }
         let unpacked_too = |candidate: &Candidate| {
             candidate.packed && all.iter().any(|other| other.path == candidate.path.with_extension(""))
         };
-        let fit = |candidate: &&Candidate| {
-            candidate.octets > 0 && !unpacked_too(candidate) && !open.same_head(candidate)
-        };
+        let fit =
+            |candidate: &&Candidate| candidate.octets > 0 && !unpacked_too(candidate) && !open.same_head(candidate);
         let come_before = after.iter().filter(fit).find(|candidate| self.known_generation(candidate).is_some());
         come_before.or_else(|| after.iter().find(fit)).map_or(End::Wait, |next| End::Next(next.clone()))
     }
@@ -424,3 +421,7 @@ pub fn watch(path: &Path, wake: Wake) -> Option<RecommendedWatcher> {
     watcher.watch(&directory, RecursiveMode::NonRecursive).ok()?;
     Some(watcher)
 }
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

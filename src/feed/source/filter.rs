@@ -30,7 +30,12 @@ pub struct FilterOptions {
 }
 
 /// Run until the input ends. Errors: the input can not be read, or the registration not be written.
-pub fn run(options: &FilterOptions, input: impl BufRead, mut output: impl Write, complain: &mut dyn Write) -> io::Result<()> {
+pub fn run(
+    options: &FilterOptions,
+    input: impl BufRead,
+    mut output: impl Write,
+    complain: &mut dyn Write,
+) -> io::Result<()> {
     let mut sink = Sink::new(options, complain);
     let mut input = input;
     let mut part: Vec<u8> = Vec::new();
@@ -78,7 +83,7 @@ struct Sink<'a> {
     /// The lock and the segments, once they could be had.
     writer: Option<(File, SegmentWriter)>,
     /// When the spool's size was looked at, and whether it was full.
-    looked: (Duration, bool),
+    looked: (Option<Duration>, bool),
     /// When there was a complaint.
     complained: Option<Duration>,
     /// Lines dropped since.
@@ -88,7 +93,7 @@ struct Sink<'a> {
 impl<'a> Sink<'a> {
     /// A sink that has written nothing.
     fn new(options: &'a FilterOptions, complain: &'a mut dyn Write) -> Self {
-        let mut sink = Self { options, complain, writer: None, looked: (Duration::ZERO, false), complained: None, dropped: 0 };
+        let mut sink = Self { options, complain, writer: None, looked: (None, false), complained: None, dropped: 0 };
         // Tried at once, so that what is wrong is told when smtpd starts.
         if let Err(error) = sink.open() {
             sink.tell(&error.to_string());
@@ -109,10 +114,10 @@ impl<'a> Sink<'a> {
         self.open()?;
         let now = clock::monotonic();
         let Some((_, writer)) = &mut self.writer else { return Ok(()) };
-        if now >= self.looked.0 + SYNC_EVERY {
+        if self.looked.0.is_none_or(|at| now >= at + SYNC_EVERY) {
             writer.sync()?;
             let octets: u64 = spool::list(&self.options.directory)?.iter().map(|(_, octets)| octets).sum();
-            self.looked = (now, octets >= self.options.octets_max);
+            self.looked = (Some(now), octets >= self.options.octets_max);
         }
         if self.looked.1 {
             return Err(io::Error::other("the spool is full; does the server run?"));

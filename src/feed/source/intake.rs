@@ -98,7 +98,9 @@ impl Intake {
         match (fit.as_slice(), name) {
             ([], _) => Err(IntakeError::Unauthorized),
             (_, Some(name)) => fit.into_iter().find(|source| *source.name == *name).ok_or_else(|| {
-                IntakeError::Malformed(format!("no source `{name}` takes this token; `source` is the `name` of a [[feed.source]]"))
+                IntakeError::Malformed(format!(
+                    "no source `{name}` takes this token; `source` is the `name` of a [[feed.source]]"
+                ))
             }),
             ([one], None) => Ok(one),
             (_, None) => {
@@ -307,7 +309,9 @@ mod tests {
     #[test]
     fn lines_of_files_stay_as_they_are() {
         let line = "Nov 21 19:46:05 mx postfix/smtpd[18732]: connect from a[127.0.0.11]";
-        let object = format!(r#"{{"file":"/var/log/mail.log","host":"shipper","message":"{line}","timestamp":"2026-11-21T19:46:06Z"}}"#);
+        let object = format!(
+            r#"{{"file":"/var/log/mail.log","host":"shipper","message":"{line}","timestamp":"2026-11-21T19:46:06Z"}}"#
+        );
         for (body, plain, expected) in [
             (format!("{line}\r\n\n{line}"), false, format!("{line}\n{line}\n")),
             (format!("[x] {line}"), true, format!("[x] {line}\n")),
@@ -318,8 +322,16 @@ mod tests {
             ("[\"a\\nb\",\"c\"]".to_owned(), false, "a#012b\nc\n".to_owned()),
             (String::new(), false, String::new()),
             (r#"{"message":""}"#.to_owned(), false, String::new()),
-            (r#"{ "v": 1, "client": {"ip": "192.0.2.1"} }"#.to_owned(), false, "{\"client\":{\"ip\":\"192.0.2.1\"},\"v\":1}\n".to_owned()),
-            ("<22>1 2026-11-21T19:46:05Z mx a 1 - - b".to_owned(), false, "2026-11-21T19:46:05.000000+00:00 mx a[1]: b\n".to_owned()),
+            (
+                r#"{ "v": 1, "client": {"ip": "192.0.2.1"} }"#.to_owned(),
+                false,
+                "{\"client\":{\"ip\":\"192.0.2.1\"},\"v\":1}\n".to_owned(),
+            ),
+            (
+                "<22>1 2026-11-21T19:46:05Z mx a 1 - - b".to_owned(),
+                false,
+                "2026-11-21T19:46:05.000000+00:00 mx a[1]: b\n".to_owned(),
+            ),
         ] {
             assert_eq!(lines(&body, plain), Ok(expected), "{body}");
         }

@@ -217,7 +217,10 @@ mod tests {
         ] {
             assert_eq!(line(message, "UTC"), expected, "{message}");
         }
-        assert_eq!(line("<22>Nov 21 20:46:05 mx postfix/smtpd[18732]: connect from a[127.0.0.11]", "Europe/Berlin"), expected);
+        assert_eq!(
+            line("<22>Nov 21 20:46:05 mx postfix/smtpd[18732]: connect from a[127.0.0.11]", "Europe/Berlin"),
+            expected
+        );
     }
 
     #[test]

@@ -369,6 +369,9 @@ impl Frames {
     /// Pass over what is left of a message that was too long.
     fn pass_over(&mut self) {
         let rest = &self.buffer[self.taken..];
+        if self.skip == Skip::Message && memchr::memchr2(b'\n', 0, rest).is_some() {
+            self.ends = Ends::Line;
+        }
         match self.skip {
             Skip::None => {}
             Skip::Octets(octets) => {
@@ -391,7 +394,11 @@ impl Frames {
 /// Digits and the number that they say, where a message with an octet count begins: `123 <`.
 fn counted(rest: &[u8]) -> Option<(usize, usize)> {
     let digits = rest.iter().take(8).take_while(|octet| octet.is_ascii_digit()).count();
-    if !(1..8).contains(&digits) || rest[0] == b'0' || rest.get(digits) != Some(&b' ') || rest.get(digits + 1) != Some(&b'<') {
+    if !(1..8).contains(&digits)
+        || rest[0] == b'0'
+        || rest.get(digits) != Some(&b' ')
+        || rest.get(digits + 1) != Some(&b'<')
+    {
         return None;
     }
     // At most seven digits, so both can not fail.
@@ -475,7 +482,10 @@ mod tests {
             (format!("{m}\0{m}"), vec![m, m]),
             (format!("{m}{m}"), vec![m, m]),
             // What a client wrote is no message where line feeds end them.
-            (format!("{m}<22>Nov 21 19:46:05 mx a: c\n{m}\n"), vec!["<22>Nov 21 19:46:05 mx a: b<22>Nov 21 19:46:05 mx a: c", m]),
+            (
+                format!("{m}<22>Nov 21 19:46:05 mx a: c\n{m}\n"),
+                vec!["<22>Nov 21 19:46:05 mx a: b<22>Nov 21 19:46:05 mx a: c", m],
+            ),
             (format!("{} {m}{} {m}", m.len(), m.len()), vec![m, m]),
             (format!("{} {m}{m}\n", m.len()), vec![m, m]),
             (format!("{m} <22>no stamp\n{m}"), vec!["<22>Nov 21 19:46:05 mx a: b <22>no stamp", m]),
