@@ -25,6 +25,9 @@ pub struct Record<'a> {
     pub authenticated: bool,
     /// More than one reading of the line was possible.
     pub ambiguous: bool,
+    /// The server writes the line to a second log as well (Exim's reject log). The session's id comes from the first such line, so that both logs
+    /// give the same session.
+    pub twofold: bool,
     /// What happened.
     pub act: Act<'a>,
 }
@@ -32,7 +35,17 @@ pub struct Record<'a> {
 impl<'a> Record<'a> {
     /// A record with nothing but a key and an act.
     pub fn new(key: Key<'a>, act: Act<'a>) -> Self {
-        Self { key, queue_id: None, client: None, helo: None, tls: false, authenticated: false, ambiguous: false, act }
+        Self {
+            key,
+            queue_id: None,
+            client: None,
+            helo: None,
+            tls: false,
+            authenticated: false,
+            ambiguous: false,
+            twofold: false,
+            act,
+        }
     }
 }
 
@@ -97,6 +110,8 @@ pub enum Reply<'a> {
         /// The reply's text, after the code. Client text may be in it.
         text: &'a [u8],
     },
+    /// Refused or put off, for the reason that [`Act::Reply`] told just before; this one where none did.
+    AsReplied(Answer),
     /// As the server, or a hook of ours, says.
     Classed(Answer, Option<u16>),
 }
@@ -141,8 +156,10 @@ pub enum Act<'a> {
         sender: Address<'a>,
         /// Its Message-ID.
         message_id: Option<&'a [u8]>,
-        /// Recipients accepted in all, where the line tells; those not named by other lines are counted as unnamed.
+        /// Recipients accepted in all, where the line tells; those not named by any line are counted as unnamed.
         recipients: Option<u32>,
+        /// Recipients accepted, as a list separated by blanks, where the line names them.
+        names: &'a [u8],
     },
     /// The transaction ended without a message (RSET, QUIT, connection lost): Exim's `incomplete transaction`, Sendmail's `from=` without `msgid=`.
     Abandoned {
@@ -193,6 +210,21 @@ pub enum Act<'a> {
     Removed,
     /// The transaction of a queue id was given up before a message came (Postfix 3.10's `canceled`).
     Canceled,
+    /// A hook of ours tells the session's end and its commands, all of them counted and none as accepted. It ends a session that no
+    /// connect line opened, and is a session of its own where none is open; else the closing line is still to come.
+    End {
+        /// How it ended.
+        closed: Closed,
+        /// Its commands.
+        verbs: Verbs,
+    },
+    /// The server's refusal of a command whose outcome comes with the next record ([`Reply::AsReplied`]).
+    Reply {
+        /// What it means.
+        answer: Answer,
+        /// Its code.
+        code: u16,
+    },
     /// A whole session, as a hook reports it; places, id and kinds are the assembler's.
     Session(Box<Session>),
 }

@@ -14,7 +14,7 @@ use super::{AssemblerCounts, AssemblerLimits, AssemblerOptions, Mark};
 use crate::feed::envelope::Message;
 use crate::feed::kind::{self, ProbeSenders};
 use crate::feed::line::Place;
-use crate::feed::record::{Act, Address, Key, Record};
+use crate::feed::record::{Act, Address, Key, Record, Reply};
 use crate::feed::session::{Body, Client, Closed, Delivery, Observation, Session};
 
 /// What is open, and what ends it.
@@ -34,6 +34,8 @@ pub(super) struct Joiner {
     ids: Ids,
     /// Sessions handed on by postscreen that smtpd has not greeted yet, by host and address.
     passed: HashMap<u64, VecDeque<Handle>, foldhash::fast::FixedState>,
+    /// Sessions that a hook of ours began, by host and address: Exim's own lines about them may have no port.
+    hooked: HashMap<u64, Vec<Handle>, foldhash::fast::FixedState>,
     /// The line being read.
     line: Mark,
     /// The log's second.
@@ -41,6 +43,9 @@ pub(super) struct Joiner {
     /// The first line of that second.
     second_mark: Mark,
 }
+
+/// Addresses kept in [`Joiner::hooked`] besides two for each open session, before those without an open session are cleared away.
+const HOOKED_SPARE: usize = 1000;
 
 impl Joiner {
     /// Nothing open.
@@ -53,6 +58,7 @@ impl Joiner {
             queue: Queue::new(options.limits.queue_ids_max),
             ids: Ids::new(&options.input),
             passed: HashMap::default(),
+            hooked: HashMap::default(),
             line: Mark::default(),
             second: None,
             second_mark: Mark::default(),
@@ -135,11 +141,7 @@ impl Joiner {
         match (&record.key, &record.act) {
             (_, Act::Session(session)) => self.whole(message, record, session, counts, out),
             (Key::Queue(id), _) => self.take_queued(message, id, record, counts, out),
-            (Key::Line, _) => {
-                let mut open = self.open(message, record);
-                open.apply(record, self.limits.recipients_max);
-                Self::give(open, &self.probe_senders, counts, out);
-            }
+            (Key::Line, _) => self.take_line(message, record, counts, out),
             _ => self.take_session(message, record, counts, out),
         }
     }
@@ -157,6 +159,19 @@ impl Joiner {
             counts.dropped_stray += 1;
             return;
         };
+        self.take_of(handle, message, record, counts, out);
+    }
+
+    /// Takes a record about this session.
+    fn take_of(
+        &mut self,
+        handle: Handle,
+        message: &Message<'_>,
+        record: &Record<'_>,
+        counts: &mut AssemblerCounts,
+        out: &mut Vec<Observation>,
+    ) {
+        self.anchor(handle, message, record);
         let place = self.line.place;
         let Some(open) = self.table.get(handle) else { return };
         (open.last, open.end_ms) = (place, message.time_ms.max(open.end_ms));
@@ -170,6 +185,13 @@ impl Joiner {
                     open.closed = *closed;
                 }
                 (open.given, open.ended) = (*verbs, true);
+                self.closed(handle, counts, out);
+                return;
+            }
+            // The server's own closing line is still to come where its connect line came.
+            Act::End { .. } if !open.begun => {
+                open.ended = true;
+                self.unhook(message, record, handle);
                 self.closed(handle, counts, out);
                 return;
             }
@@ -204,8 +226,11 @@ impl Joiner {
             self.table.rekey(handle, key);
             return Some(handle);
         }
-        if matches!(record.act, Act::Disconnect { verbs: None, .. }) {
-            return None;
+        match &record.act {
+            Act::Disconnect { verbs: None, .. } => return None,
+            // Recipients that the hook was not asked about: what became of them, other lines have told.
+            Act::End { verbs, .. } if verbs.rcpt.all > 0 => return None,
+            _ => {}
         }
         if self.table.len() >= self.limits.sessions_max.max(1)
             && let Some((oldest, _)) = self.table.oldest()
@@ -214,7 +239,101 @@ impl Joiner {
             self.end(oldest, counts, out);
         }
         let open = self.open(message, record);
-        Some(self.table.insert(key, open))
+        let handle = self.table.insert(key, open);
+        if let (Key::Peer { .. }, Act::Rcpt { reply: Reply::Pending, .. }) = (&record.key, &record.act) {
+            self.hook(message, record, handle);
+        }
+        Some(handle)
+    }
+
+    /// Takes a record that is a session of its own, unless a hook of ours has begun a session that it belongs to.
+    fn take_line(
+        &mut self,
+        message: &Message<'_>,
+        record: &Record<'_>,
+        counts: &mut AssemblerCounts,
+        out: &mut Vec<Observation>,
+    ) {
+        if let Some(handle) = self.hooked_session(message, record) {
+            self.take_of(handle, message, record, counts, out);
+            return;
+        }
+        let mut open = self.open(message, record);
+        open.apply(record, self.limits.recipients_max);
+        if let (Act::Message { sender: Address::Known(sender), .. }, Some(id)) = (&record.act, record.queue_id) {
+            // What is delivered of it later has its sender.
+            let key = self.hasher.hash_one((message.host, id));
+            counts.dropped_queue_ids += self.queue.insert(key, None, self.second_mark, message.time_ms);
+            if let Some(entry) = self.queue.get(key) {
+                entry.sender = Some((*sender).into());
+            }
+        }
+        Self::give(open, &self.probe_senders, counts, out);
+    }
+
+    /// The key of [`Self::hooked`].
+    fn hook_key(&self, message: &Message<'_>, record: &Record<'_>) -> Option<u64> {
+        Some(self.hasher.hash_one((message.host, record.client?.ip)))
+    }
+
+    /// A hook of ours has begun a session.
+    fn hook(&mut self, message: &Message<'_>, record: &Record<'_>, handle: Handle) {
+        let Some(key) = self.hook_key(message, record) else { return };
+        // Sessions that ended without the hook's last line stay behind.
+        if self.hooked.len() > 2 * self.table.len() + HOOKED_SPARE {
+            let table = &mut self.table;
+            self.hooked.retain(|_, handles| {
+                handles.retain(|handle| table.get(*handle).is_some());
+                !handles.is_empty()
+            });
+        }
+        self.hooked.entry(key).or_default().push(handle);
+    }
+
+    /// The hook has told the session's end.
+    fn unhook(&mut self, message: &Message<'_>, record: &Record<'_>, handle: Handle) {
+        let Some(key) = self.hook_key(message, record) else { return };
+        if let Some(handles) = self.hooked.get_mut(&key) {
+            handles.retain(|known| *known != handle);
+            if handles.is_empty() {
+                self.hooked.remove(&key);
+            }
+        }
+    }
+
+    /// The session begun by a hook that a line without port or process is about: the one that waits for this answer; for a message, the
+    /// first of that sender without one.
+    fn hooked_session(&mut self, message: &Message<'_>, record: &Record<'_>) -> Option<Handle> {
+        if self.hooked.is_empty() {
+            return None;
+        }
+        let key = self.hook_key(message, record)?;
+        let table = &mut self.table;
+        let handles = self.hooked.get_mut(&key)?;
+        handles.retain(|handle| table.get(*handle).is_some());
+        handles.iter().copied().find(|handle| {
+            table.get(*handle).is_some_and(|open| match record.act {
+                Act::Rcpt { recipient, .. } => open.awaits(recipient),
+                Act::Message { sender, .. } | Act::Data { sender, .. } => {
+                    open.transactions.last().is_some_and(|last| {
+                        let known = last.sender.as_deref();
+                        last.body == Body::None
+                            && !matches!(sender, Address::Known(sender) if known.is_some_and(|known| *known != *sender))
+                    })
+                }
+                _ => false,
+            })
+        })
+    }
+
+    /// The first line of a session that a second log has too gives its id.
+    fn anchor(&mut self, handle: Handle, message: &Message<'_>, record: &Record<'_>) {
+        let Some(open) = self.table.get(handle).filter(|open| record.twofold && !open.twofold) else { return };
+        open.twofold = true;
+        if open.first != self.line.place {
+            let line = self.hasher.hash_one((message.stamp, message.host, message.text));
+            open.id = self.ids.next(message, record, line);
+        }
     }
 
     /// A new session that begins with this line.
@@ -242,6 +361,9 @@ impl Joiner {
             passed: false,
             dropped: false,
             ambiguous: false,
+            twofold: false,
+            replied: None,
+            tried: None,
             queue: Vec::new(),
             kept: 0,
         }
@@ -335,8 +457,11 @@ impl Joiner {
                 over = true;
             }
             (Act::Delivery { recipient, .. }, open) => {
-                if let (Address::Known(recipient), Some((open, index))) = (recipient, open) {
-                    open.delivered(index, recipient, self.limits.recipients_max);
+                if let Some((open, index)) = open {
+                    open.was_taken(index);
+                    if let Address::Known(recipient) = recipient {
+                        open.delivered(index, recipient, self.limits.recipients_max);
+                    }
                 }
                 // The queue manager says how many there are each time that it takes the message up.
                 entry.reported += 1;

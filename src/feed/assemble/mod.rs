@@ -12,6 +12,8 @@
 //! | [`settle`] | its end: counters and lines made to agree |
 //! | [`id`] | what makes it the same session when it is read again |
 
+#[cfg(test)]
+mod captured;
 mod id;
 mod join;
 mod open;

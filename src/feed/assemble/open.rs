@@ -3,7 +3,8 @@
 use super::Mark;
 use crate::feed::kind;
 use crate::feed::line::Place;
-use crate::feed::record::{Act, Address, Peer, Record, Reply};
+use crate::feed::record::{Act, Address, Key, Peer, Record, Reply};
+use crate::feed::service::text;
 use crate::feed::session::{Answer, Body, Client, Closed, Recipient, Transaction, Verbs};
 
 /// An open session.
@@ -51,6 +52,12 @@ pub(super) struct Open {
     pub dropped: bool,
     /// More than one reading was possible.
     pub ambiguous: bool,
+    /// Its id comes from a line that two logs have.
+    pub twofold: bool,
+    /// The refusal that the server has just written, for the command whose outcome comes next.
+    pub replied: Option<(Answer, u16)>,
+    /// Commands as a hook of ours counted them; how they were answered is not known.
+    pub tried: Option<Verbs>,
     /// Hashes of its queue ids.
     pub queue: Vec<u64>,
     /// Transactions and recipients so far.
@@ -61,11 +68,21 @@ impl Open {
     /// Takes what a record says, apart from what concerns the table and the queue. Returns the transaction it was about.
     pub(super) fn apply(&mut self, record: &Record<'_>, kept_max: usize) -> Option<usize> {
         self.see(record);
-        let queue_id = record.queue_id;
+        // A server that gives ids to sessions tells all their steps: a line without queue id is about the transaction under way.
+        let under_way = match (record.queue_id, record.key, self.transactions.last()) {
+            (None, Key::Session(_), Some(last)) if !self.between => last.queue_id.clone(),
+            _ => None,
+        };
+        let queue_id = record.queue_id.or(under_way.as_ref().map(|id| id.as_bytes()));
         match &record.act {
             Act::Connect => self.begun = true,
             Act::Pass => self.passed = true,
             Act::Seen | Act::Disconnect { .. } => {}
+            Act::Reply { answer, code } => self.replied = Some((answer.clone(), *code)),
+            Act::End { closed, verbs } => {
+                self.closed = *closed;
+                self.tried = Some(*verbs);
+            }
             Act::Ending { closed, in_data } => {
                 self.closed = *closed;
                 self.in_data |= in_data;
@@ -104,9 +121,10 @@ impl Open {
                 }
                 return Some(index);
             }
-            Act::Message { sender, message_id, recipients } => {
+            Act::Message { sender, message_id, recipients, names } => {
                 let index = self.transaction(queue_id, *sender, kept_max)?;
                 self.set_sender(index, *sender);
+                self.named(index, names, kept_max);
                 let transaction = &mut self.transactions[index];
                 transaction.body = Body::Taken;
                 transaction.message_id = message_id.map(Into::into);
@@ -119,9 +137,7 @@ impl Open {
             Act::Abandoned { sender, accepted, names } => {
                 let index = self.transaction(queue_id, *sender, kept_max)?;
                 self.set_sender(index, *sender);
-                for name in names.split(|octet| matches!(octet, b' ' | b',')).filter(|name| !name.is_empty()) {
-                    self.recipient(index, Address::Known(name), &Reply::Accepted, kept_max);
-                }
+                self.named(index, names, kept_max);
                 self.accepted_in_all(index, *accepted);
                 self.between = true;
                 return Some(index);
@@ -245,11 +261,47 @@ impl Open {
         }
     }
 
+    /// Adds accepted recipients, a list separated by blanks; a blank in a quoted local part separates nothing.
+    fn named(&mut self, index: usize, mut names: &[u8], kept_max: usize) {
+        while let Some((name, rest)) = text::quoted_word(names).filter(|_| !names.is_empty()) {
+            let known = |known: &Recipient| known.answer == Answer::Ok && known.address.as_deref() == Some(name);
+            if !name.is_empty() && !self.transactions[index].recipients.iter().any(known) {
+                self.recipient(index, Address::Known(name), &Reply::Accepted, kept_max);
+            }
+            names = rest;
+        }
+    }
+
+    /// Is there a recipient that was asked with this address, and not answered yet? An address that could not be read may be any.
+    pub(super) fn awaits(&self, recipient: Address<'_>) -> bool {
+        let Some(last) = self.transactions.last().and_then(|transaction| transaction.recipients.last()) else {
+            return false;
+        };
+        let pending = last.answer == Answer::Ok && last.code.is_none();
+        let same = match (&last.address, recipient) {
+            (Some(known), Address::Known(recipient)) => **known == *recipient,
+            _ => true,
+        };
+        pending && same
+    }
+
+    /// A delivery was tried, so there was a message.
+    pub(super) fn was_taken(&mut self, index: usize) {
+        let transaction = &mut self.transactions[index];
+        if matches!(transaction.body, Body::None | Body::Tried) {
+            transaction.body = Body::Taken;
+        }
+    }
+
     /// Adds a recipient, or takes the answer to one that was asked before.
     fn recipient(&mut self, index: usize, recipient: Address<'_>, reply: &Reply<'_>, kept_max: usize) {
+        let replied = self.replied.take();
         let (answer, code) = match reply {
             Reply::Accepted | Reply::Pending => (Answer::Ok, None),
             Reply::Refused { code, text } => (kind::answer(*code, text), Some(*code).filter(|code| *code != 0)),
+            Reply::AsReplied(answer) => {
+                replied.map_or_else(|| (answer.clone(), None), |(answer, code)| (answer, Some(code)))
+            }
             Reply::Classed(answer, code) => (answer.clone(), *code),
         };
         self.ambiguous |= recipient == Address::Ambiguous;
@@ -258,10 +310,12 @@ impl Open {
             Address::Ambiguous | Address::Unseen => None,
         };
         let last = self.transactions[index].recipients.last_mut();
-        if let Some(last) =
-            last.filter(|last| last.answer == Answer::Ok && last.code.is_none() && last.address.as_deref() == address)
-        {
+        // Where the address asked about could not be read, a refusal is the answer to it.
+        let same =
+            |last: &Recipient| last.address.as_deref() == address || (last.address.is_none() && answer != Answer::Ok);
+        if let Some(last) = last.filter(|last| last.answer == Answer::Ok && last.code.is_none() && same(last)) {
             // The answer to what was asked just before.
+            last.address = address.map(Into::into);
             (last.answer, last.code) = (answer, code);
             return;
         }

@@ -12,6 +12,7 @@ impl Open {
             self.settle_accepted();
         }
         self.settle_bodies();
+        self.settle_tried();
         let verbs = self.given.unwrap_or_else(|| self.counted());
         let mut session = Box::new(Session {
             first: self.first,
@@ -136,6 +137,21 @@ impl Open {
                 if failed > 0 && is_accepted(transaction) == accepted {
                     transaction.body = Body::Tried;
                     failed -= 1;
+                }
+            }
+        }
+    }
+
+    /// DATA that a hook of ours counted and no other line tells of: it was refused. A message may come in several BDAT.
+    fn settle_tried(&mut self) {
+        let Some(tried) = self.tried.filter(|_| self.given.is_none()) else { return };
+        let told = self.transactions.iter().filter(|transaction| transaction.body != Body::None).count() as u32;
+        let mut untold = (tried.data.all + u32::from(tried.bdat.all > 0 && tried.data.all == 0)).saturating_sub(told);
+        for accepted in [false, true] {
+            for transaction in self.transactions.iter_mut().rev().filter(|transaction| transaction.body == Body::None) {
+                if untold > 0 && is_accepted(transaction) == accepted {
+                    transaction.body = Body::Tried;
+                    untold -= 1;
                 }
             }
         }

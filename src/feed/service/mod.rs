@@ -1,7 +1,15 @@
 //! Mail servers: what each one's messages say, as a table.
 
 pub mod address;
+#[cfg(test)]
+mod brief;
+pub mod exim;
+pub mod haraka;
+pub mod json;
+pub mod opensmtpd;
 pub mod postfix;
+pub mod sendmail;
+pub mod text;
 
 use super::envelope::{self, Message};
 use super::record::Record;
@@ -78,9 +86,12 @@ pub fn parser(format: Format, message: &Message<'_>) -> Option<(Format, Parser)>
     let format = if format == Format::Auto { recognise(message)? } else { format };
     let parser: Parser = match format {
         Format::Postfix => postfix::parse,
-        Format::Exim | Format::Sendmail | Format::Opensmtpd | Format::Haraka | Format::Json | Format::Auto => {
-            return None;
-        }
+        Format::Exim => exim::parse,
+        Format::Sendmail => sendmail::parse,
+        Format::Opensmtpd => opensmtpd::parse,
+        Format::Haraka => haraka::parse,
+        Format::Json => json::parse,
+        Format::Auto => return None,
     };
     Some((format, parser))
 }
@@ -93,9 +104,9 @@ pub fn recognise(message: &Message<'_>) -> Option<Format> {
         envelope::SMTPD_FILTER => Some(Format::Opensmtpd),
         envelope::JSON => Some(Format::Json),
         program if postfix::is_ours(program) => Some(Format::Postfix),
-        program if program.starts_with(b"exim") => Some(Format::Exim),
-        b"smtpd" => Some(Format::Opensmtpd),
-        program if program.starts_with(b"sendmail") || program.starts_with(b"sm-mta") => Some(Format::Sendmail),
+        program if exim::is_ours(program) => Some(Format::Exim),
+        program if opensmtpd::is_ours(program) => Some(Format::Opensmtpd),
+        program if sendmail::is_ours(program) => Some(Format::Sendmail),
         _ => None,
     }
 }
