@@ -6,6 +6,7 @@
 //! argument `child`.
 
 mod counts;
+mod feed;
 mod lists;
 mod load;
 mod lookup;
@@ -36,13 +37,14 @@ struct Options {
 type Section = fn(&Suite, &mut Table);
 
 /// The sections in the order they run, with the function that fills the table.
-const SECTIONS: [(&str, Section); 6] = [
+const SECTIONS: [(&str, Section); 7] = [
     ("load", load::run),
     ("memory", memory::run),
     ("lookup", lookup::run),
     ("wire", wire::run),
     ("reload", reload::run),
     ("counts", counts::run),
+    ("feed", feed::run),
 ];
 
 /// Names the file that gets the table besides standard output.
@@ -53,7 +55,7 @@ const HELP: &str = "\
 cargo bench [-- [--quick] [--only SECTION]...]
 
   --quick          small lists and few queries; targets are shown, not judged
-  --only SECTION   load, memory, lookup, wire, reload or counts; may be repeated
+  --only SECTION   load, memory, lookup, wire, reload, counts or feed; may be repeated
 
 DNSBLD_BENCH_TABLE=FILE writes the table to FILE as well.
 ";
@@ -112,7 +114,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--quick" => options.quick = true,
             "--only" => match args.next() {
                 Some(name) if SECTIONS.iter().any(|(section, _)| section == name) => options.only.push(name.clone()),
-                _ => return Err("`--only` wants one of load, memory, lookup, wire and counts".to_owned()),
+                _ => return Err("`--only` wants one of load, memory, lookup, wire, reload, counts and feed".to_owned()),
             },
             other => return Err(format!("`{other}` is no option")),
         }

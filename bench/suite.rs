@@ -41,6 +41,8 @@ pub struct Sizes {
     pub counted_lines: usize,
     /// Queries answered under the instruction counter.
     pub counted_queries: usize,
+    /// Lines of a mail server's log.
+    pub log_lines: usize,
 }
 
 impl Sizes {
@@ -56,6 +58,7 @@ impl Sizes {
         rounds: 7,
         counted_lines: 100_000,
         counted_queries: 20_000,
+        log_lines: 10_000_000,
     };
     /// Sizes that take seconds in all.
     pub const QUICK: Self = Self {
@@ -69,6 +72,7 @@ impl Sizes {
         rounds: 5,
         counted_lines: 5_000,
         counted_queries: 2_000,
+        log_lines: 100_000,
     };
 }
 

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
+use jiff::tz::TimeZone;
 
 use crate::dataset::Kind;
 use crate::export::Format;
+use crate::feed::Format as LogFormat;
 
 /// What every help text ends with.
 const EXIT_CODES: &str = "\
@@ -120,6 +122,50 @@ Exit codes:
   1  failure: nothing, or not all, was written
   2  wrong usage";
 
+/// More on `feed`.
+const FEED_HELP: &str = "\
+`sessions` and `explain` read log files and print what they see; they need no server and no settings, and change nothing.
+
+Examples:
+  dnsbld feed sessions --format postfix /var/log/mail.log
+  dnsbld feed explain /var/log/mail.log:1234
+
+Exit codes:
+  0  done
+  1  failure
+  2  wrong usage";
+
+/// More on `feed sessions`.
+const SESSIONS_HELP: &str = "\
+Prints a JSON line for each session, when it ends: {\"file\", \"line_start\", \"line_end\", \"start\", \"end\", \"client\": {\"ip\", \
+\"port\", \"ptr\"}, \"helo\", \"kind\", \"mail\": [ok, all], \"rcpt\": [ok, all], \"data\": [ok, all], \"senders\", \"rejected\", \
+\"accepted\", \"complete\"}. A session that is two things has both kinds, joined with `+`. Where the log allows no sessions, there is a \
+JSON line for each line of interest. `data` counts BDAT too; the null sender is written `<>`; addresses that the log does not show are \
+not listed. A session is complete if it begins and ends in the file.
+
+Each file is read by itself; gzip is unpacked.
+
+Examples:
+  dnsbld feed sessions --format postfix --timezone Europe/Berlin --year 2026 mail.log.1 mail.log
+  zcat mail.log.*.gz | dnsbld feed sessions --format auto -
+
+Exit codes:
+  0  done
+  1  failure
+  2  wrong usage";
+
+/// More on `feed explain`.
+const EXPLAIN_HELP: &str = "\
+Shows the line's head (time, host, program), what the mail server's parser made of the message, and the session that it belongs to.
+
+Example:
+  dnsbld feed explain --format postfix /var/log/mail.log:1234
+
+Exit codes:
+  0  done
+  1  failure, or no such line
+  2  wrong usage";
+
 /// Authoritative DNS server for blocklists (DNSBLs).
 ///
 /// dnsbld serves rbldnsd's zone files over DNS, on UDP and TCP, and rereads them while it answers.
@@ -180,8 +226,8 @@ pub enum Command {
         #[arg(long, value_name = "FORMAT", value_parser = format_parser())]
         to: Format,
     },
-    /// The feeder's own work
-    #[command(after_help = EXIT_CODES)]
+    /// The feeder's own work: what it makes of logs, and where lines come from
+    #[command(after_long_help = FEED_HELP, after_help = EXIT_CODES)]
     Feed {
         /// What to do
         #[command(subcommand)]
@@ -201,9 +247,29 @@ pub enum Command {
     },
 }
 
-/// The feeder's operations.
+/// The feeder's own operations.
 #[derive(Debug, PartialEq, Eq, Subcommand)]
 pub enum FeedCommand {
+    /// Print the SMTP sessions of log files, as JSON lines
+    #[command(after_long_help = SESSIONS_HELP, after_help = EXIT_CODES)]
+    Sessions {
+        /// How to read them
+        #[command(flatten)]
+        log: LogArgs,
+        /// Log files; `-` is standard input
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Show what each stage makes of a line
+    #[command(after_long_help = EXPLAIN_HELP, after_help = EXIT_CODES)]
+    Explain {
+        /// How to read the file
+        #[command(flatten)]
+        log: LogArgs,
+        /// The line, counted from 1
+        #[arg(value_name = "FILE:LINE")]
+        place: String,
+    },
     /// Run as a filter of OpenSMTPD and pass what it reports to a source
     #[command(after_help = EXIT_CODES, after_long_help = FILTER_HELP)]
     OpensmtpdFilter {
@@ -214,6 +280,20 @@ pub enum FeedCommand {
         #[arg(long, value_name = "NAME")]
         source: Option<String>,
     },
+}
+
+/// How logs are read.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct LogArgs {
+    /// The mail server that wrote them; `auto` goes by each line
+    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = log_format_parser())]
+    pub format: LogFormat,
+    /// The zone of stamps without one, an IANA name such as Europe/Berlin
+    #[arg(long, value_name = "TZ", default_value = "UTC", value_parser = time_zone)]
+    pub timezone: TimeZone,
+    /// The year of the first stamp without one [default: the latest that is not in the future]
+    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1970..=9998))]
+    pub year: Option<i16>,
 }
 
 /// What `check` looks at: settings with all their files, or the files of one dataset.
@@ -236,6 +316,17 @@ pub struct CheckArgs {
 /// Reads a dataset type, and lists all types in help and completions.
 fn kind_parser() -> impl TypedValueParser<Value = Kind> {
     PossibleValuesParser::new(Kind::ALL.map(|(_, name)| name)).try_map(|name| name.parse::<Kind>())
+}
+
+/// Reads the name of a time zone.
+fn time_zone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name)
+        .map_err(|_| "expected a name of the IANA time zone database, such as Europe/Berlin or UTC".to_owned())
+}
+
+/// Reads a log format, and lists all formats in help and completions.
+fn log_format_parser() -> impl TypedValueParser<Value = LogFormat> {
+    PossibleValuesParser::new(LogFormat::ALL.map(|(_, name)| name)).try_map(|name| name.parse::<LogFormat>())
 }
 
 /// Reads an export format, and lists all formats in help and completions.
@@ -295,6 +386,28 @@ mod tests {
                 "dnsbld feed opensmtpd-filter --config a.toml",
                 Command::Feed { command: FeedCommand::OpensmtpdFilter { config: "a.toml".into(), source: None } },
             ),
+            (
+                "dnsbld feed sessions --format postfix --timezone Europe/Berlin --year 2026 a -",
+                Command::Feed {
+                    command: FeedCommand::Sessions {
+                        log: LogArgs {
+                            format: LogFormat::Postfix,
+                            timezone: TimeZone::get("Europe/Berlin").unwrap(),
+                            year: Some(2026),
+                        },
+                        files: vec!["a".into(), "-".into()],
+                    },
+                },
+            ),
+            (
+                "dnsbld feed explain a:1",
+                Command::Feed {
+                    command: FeedCommand::Explain {
+                        log: LogArgs { format: LogFormat::Auto, timezone: TimeZone::UTC, year: None },
+                        place: "a:1".into(),
+                    },
+                },
+            ),
             ("dnsbld man", Command::Man { command: None }),
             ("dnsbld completions zsh", Command::Completions { shell: Shell::Zsh }),
         ];
@@ -315,6 +428,10 @@ mod tests {
             ("dnsbld query --config a.toml", "required arguments"),
             ("dnsbld export --config a.toml --zone bl.example.org", "required arguments"),
             ("dnsbld export --config a.toml --zone z --to csv", "invalid value 'csv'"),
+            ("dnsbld feed sessions", "required arguments"),
+            ("dnsbld feed sessions --format qmail a", "invalid value 'qmail'"),
+            ("dnsbld feed sessions --timezone Nowhere/Town a", "invalid value 'Nowhere/Town'"),
+            ("dnsbld feed sessions --year x a", "invalid value 'x'"),
             ("dnsbld completions ksh", "invalid value 'ksh'"),
             ("dnsbld sreve --config a", "unrecognized subcommand"),
         ] {

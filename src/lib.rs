@@ -1,13 +1,14 @@
 //! dnsbld: an authoritative DNS server for blocklists (DNSBLs), the successor of rbldnsd.
 //!
-//! Everything the program does is one of two flows so far, each told by its types:
+//! Everything the program does is one of three flows, each told by its types:
 //!
 //! | river | its stages |
 //! | --- | --- |
 //! | question to answer | datagram → [`Query`](wire::query::Query) → [`Existence`](zone::Existence) and [`Match`](zone::Match)es → reply in the same buffer → datagram |
 //! | zone text to snapshot | zone file → [`Line`](zonefile::Line) → [`Entry`](dataset::Entry) → [`Builder`](dataset::Builder) → [`Dataset`](dataset::Dataset) → [`Zone`](zone::Zone) → [`Snapshot`](zone::Snapshot) → published |
+//! | log line to session | [`LogLine`](feed::LogLine) → [`Message`](feed::envelope::Message) → [`Record`](feed::record::Record) → [`Session`](feed::Session) with its [`Kinds`](feed::Kinds) |
 //!
-//! They meet in [`dataset`], which knows neither files nor packets.
+//! The first two meet in [`dataset`], which knows neither files nor packets.
 //!
 //! In reading order:
 //!
@@ -20,6 +21,7 @@
 //! - [`load`]: what changed, what to rebuild, and what never replaces good data.
 //! - [`stats`], [`http`]: counters, and the pages that show them.
 //! - [`export`]: what a zone lists, for other programs.
+//! - [`feed`]: from the lines that mail servers log to SMTP sessions with a kind.
 //! - [`config`], [`check`], [`query`], [`cli`], [`app`]: settings, the operations, and the wiring.
 //! - [`rbldnsd`]: rbldnsd's command line in front of the same server.
 //! - [`sys`]: what the operating system does for us.

@@ -4,19 +4,35 @@ use std::io::Write;
 use std::path::Path;
 
 use super::{Exit, Failure};
-use crate::cli::FeedCommand;
+use crate::cli::{FeedCommand, LogArgs};
 use crate::config::{FeedSource, Settings, SourceType};
 use crate::feed::run::start::{FeedOptions, SourceKind, SourceOptions};
+use crate::feed::show::{self, ShowError, ShowOptions};
 use crate::feed::source::filter::{self, FilterOptions};
 use crate::feed::source::journal::JournalOptions;
 use crate::feed::source::syslog::SyslogOptions;
 use crate::feed::{AssemblerLimits, ProbeSenders, spool};
+use crate::sys::clock;
 
-/// Run one of the feeder's operations. Errors: settings that can not be used, or what the operation says.
+/// Run one of the feeder's operations. Errors: settings or logs that can not be used, a line that is not there.
 pub fn run(command: &FeedCommand, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let options = |log: &LogArgs| ShowOptions {
+        format: log.format,
+        time_zone: log.timezone.clone(),
+        year: log.year,
+        now_ms: clock::now_s() * 1000,
+    };
     match command {
-        FeedCommand::OpensmtpdFilter { config, source } => opensmtpd_filter(config, source.as_deref(), out),
+        FeedCommand::Sessions { log, files } => show::sessions(files, &options(log), out),
+        FeedCommand::Explain { log, place } => show::explain(place, &options(log), out),
+        FeedCommand::OpensmtpdFilter { config, source } => return opensmtpd_filter(config, source.as_deref(), out),
     }
+    // `main` knows a closed pipe by its own type.
+    .map_err(|error| match error {
+        ShowError::Output(error) => Failure::from(error),
+        error => error.into(),
+    })?;
+    Ok(Exit::Done)
 }
 
 /// The feeder's options; `None` where it is not enabled.

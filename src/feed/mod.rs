@@ -10,6 +10,7 @@
 //! | [`time`], [`envelope`] | a line's head: stamp, host, program; what is left is a message |
 //! | [`service`] | what each mail server's messages say, as [`record`]s |
 //! | [`assemble`] | joins records into sessions and deliveries, bounded and in the log's own time |
+//! | [`show`] | prints sessions, and explains a line |
 //! | [`kind`] | what kinds of behaviour a session shows, what a reply means |
 //! | [`session`] | what one client did in one connection, and what kinds of behaviour that is |
 //! | [`subject`], [`event`] | who is judged; a stored session as it is judged |
@@ -43,7 +44,7 @@ pub mod record;
 pub mod run;
 pub mod service;
 pub mod session;
-
+pub mod show;
 pub mod source;
 pub mod spool;
 pub mod store;

@@ -53,6 +53,8 @@ pub struct Clock {
     pub future: u64,
     /// Stamps replaced by an earlier line's.
     pub backward: u64,
+    /// How far the last line's stamp lay behind the time that replaced it, in milliseconds; 0 where it was used.
+    pub held_ms: i64,
 }
 
 /// The year found for a month and day, while lines arrive within the same minute.
@@ -90,6 +92,7 @@ impl Clock {
             offset: None,
             future: 0,
             backward: 0,
+            held_ms: 0,
         }
     }
 
@@ -112,6 +115,7 @@ impl Clock {
     /// The time to use for a line: `time_ms` is its stamp's, `None` for a line without one.
     pub fn settle(&mut self, time_ms: Option<i64>, arrived_ms: i64) -> i64 {
         let last = self.last_ms.unwrap_or(i64::MIN);
+        self.held_ms = 0;
         let Some(time_ms) = time_ms else { return arrived_ms.max(last) };
         if self.replay.is_none() && time_ms > arrived_ms.saturating_add(FUTURE_MAX_MS) {
             self.future += 1;
@@ -119,6 +123,7 @@ impl Clock {
         }
         if time_ms < last {
             self.backward += 1;
+            self.held_ms = last - time_ms;
             return last;
         }
         self.last_ms = Some(time_ms);

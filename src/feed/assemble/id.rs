@@ -26,8 +26,9 @@ impl Ids {
         self.seen.clear();
     }
 
-    /// The id of a session that begins with this line; `line` is its hash.
-    pub(super) fn next(&mut self, message: &Message<'_>, record: &Record<'_>, line: u64) -> u128 {
+    /// The id of a session that begins with this line; `line` is its hash. `held_ms` tells apart lines that came again, late, in a later
+    /// second: how far the stamp lies behind the log's clock.
+    pub(super) fn next(&mut self, message: &Message<'_>, record: &Record<'_>, line: u64, held_ms: i64) -> u128 {
         let ordinal = self.seen.entry(line).or_insert(0);
         *ordinal += 1;
         let mut hash = Sha256::new();
@@ -57,6 +58,7 @@ impl Ids {
         }
         // A stamp may have no year: the same line a year later is another.
         part(&message.time_ms.div_euclid(YEAR_MS).to_le_bytes());
+        part(&held_ms.div_euclid(1000).to_le_bytes());
         part(message.text);
         part(&ordinal.to_le_bytes());
         let digest = hash.finalize();

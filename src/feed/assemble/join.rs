@@ -42,6 +42,8 @@ pub(super) struct Joiner {
     second: Option<i64>,
     /// The first line of that second.
     second_mark: Mark,
+    /// How far the line's stamp lies behind the log's clock, in milliseconds.
+    held_ms: i64,
 }
 
 /// Addresses kept in [`Joiner::hooked`] besides two for each open session, before those without an open session are cleared away.
@@ -62,6 +64,7 @@ impl Joiner {
             line: Mark::default(),
             second: None,
             second_mark: Mark::default(),
+            held_ms: 0,
         }
     }
 
@@ -70,15 +73,16 @@ impl Joiner {
         self.line.place = place;
     }
 
-    /// A line was read, and the log's clock shows `now_ms`: ends what is over by it.
+    /// A line was read, and the log's clock shows `now_ms`: ends what is over by it. The line's own stamp lies `held_ms` behind.
     pub(super) fn advance(
         &mut self,
         place: Place,
         now_ms: Option<i64>,
+        held_ms: i64,
         counts: &mut AssemblerCounts,
         out: &mut Vec<Observation>,
     ) {
-        self.line.place = place;
+        (self.line.place, self.held_ms) = (place, held_ms);
         let Some(now_ms) = now_ms else { return };
         let second = Some(now_ms.div_euclid(1000));
         if self.second == second {
@@ -341,7 +345,7 @@ impl Joiner {
         let line = self.hasher.hash_one((message.stamp, message.host, message.text));
         Open {
             mark: self.second_mark,
-            id: self.ids.next(message, record, line),
+            id: self.ids.next(message, record, line, self.held_ms),
             first: self.line.place,
             last: self.line.place,
             start_ms: message.time_ms,

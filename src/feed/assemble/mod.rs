@@ -14,6 +14,8 @@
 
 #[cfg(test)]
 mod captured;
+#[cfg(test)]
+mod hostile;
 mod id;
 mod join;
 mod open;
@@ -165,7 +167,7 @@ impl Assembler {
             return;
         };
         (counts.clock_future, counts.clock_backward) = (clock.future, clock.backward);
-        join.advance(line.place, clock.last_ms(), counts, out);
+        join.advance(line.place, clock.last_ms(), clock.held_ms, counts, out);
         let Some((format, parser)) = service::parser(*format, &message) else {
             counts.ignored += 1;
             return;

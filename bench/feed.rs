@@ -1,0 +1,248 @@
+//! From lines to sessions: Postfix's default log of thousands of clients at once, through an assembler, on one core.
+//!
+//! The log is generated from a seed in pieces, so that 10 million lines need no room; making them is not timed. What is timed is what the
+//! feeder does between a source and the store: head, stamp, parser, assembler, kinds. The second row has garbage in every tenth line.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use dnsbld::feed::{Assembler, AssemblerLimits, AssemblerOptions, Format, LogLine, Place, ProbeSenders};
+use jiff::tz::TimeZone;
+
+use crate::suite::Suite;
+use crate::table::{Table, Target};
+
+/// The least number of lines a second.
+const LINES_PER_S: f64 = 500_000.0;
+
+/// Lines made at a time.
+const PIECE: usize = 100_000;
+
+/// Clients at a time: smtpd processes.
+const CLIENTS: usize = 4000;
+
+/// The seed of the log.
+const SEED: u64 = 0x0009_5eed_0000_0004;
+
+/// Fill the section.
+pub fn run(suite: &Suite, table: &mut Table) {
+    let lines = suite.sizes.log_lines;
+    for (name, garbage) in [("Postfix's default log", false), ("the same, a tenth of it garbage", true)] {
+        let found = measure(lines, garbage);
+        let seconds = found.time.as_secs_f64();
+        let per_line_ns = seconds * 1e9 / lines as f64;
+        let target = Target { most: 1e9 / LINES_PER_S, text: format!("≥ {} lines/s", LINES_PER_S as u64) };
+        let ours = format!(
+            "{:.0} lines/s ({per_line_ns:.0} ns a line; {} sessions, at most {} open)",
+            lines as f64 / seconds,
+            found.sessions,
+            found.open_max
+        );
+        table.row(
+            &format!("lines to sessions, {lines} lines, {CLIENTS} clients at once: {name}"),
+            per_line_ns,
+            ours,
+            Some(&target),
+            None,
+        );
+    }
+}
+
+/// What a run gave.
+struct Found {
+    /// Time in the assembler.
+    time: Duration,
+    /// Sessions that ended.
+    sessions: u64,
+    /// The most that were open at one time.
+    open_max: u64,
+}
+
+/// Runs a log through an assembler.
+fn measure(lines: usize, garbage: bool) -> Found {
+    let mut assembler = Assembler::new(AssemblerOptions {
+        input: "bench".into(),
+        format: Format::Postfix,
+        time_zone: TimeZone::UTC,
+        year: Some(2026),
+        probe_senders: ProbeSenders::default(),
+        limits: AssemblerLimits::default(),
+    });
+    let mut log = Log::new(garbage);
+    let (mut piece, mut out) = (Vec::new(), Vec::new());
+    let (mut place, mut time, mut left) = (Place::default(), Duration::ZERO, lines);
+    while left > 0 {
+        piece.clear();
+        let count = left.min(PIECE);
+        for _ in 0..count {
+            log.line(&mut piece);
+        }
+        left -= count;
+        let start = Instant::now();
+        let mut begin = 0;
+        for end in memchr::memchr_iter(b'\n', &piece) {
+            place = Place { offset: place.end, end: place.end + (end + 1 - begin) as u64, number: place.number + 1 };
+            assembler.line(&LogLine { place, text: &piece[begin..end], arrived_ms: 0 }, &mut out);
+            begin = end + 1;
+            if out.len() >= 256 {
+                black_box(&out);
+                out.clear();
+            }
+        }
+        time += start.elapsed();
+    }
+    assembler.finish(&mut out);
+    let counts = assembler.counts();
+    assert!(counts.sessions > 0 && counts.evicted == 0 && counts.lines == lines as u64);
+    Found { time, sessions: counts.sessions, open_max: counts.open_max }
+}
+
+/// What a client does next.
+#[derive(Clone, Copy)]
+enum Step {
+    /// It connects.
+    Connect,
+    /// Its recipient is accepted.
+    Client,
+    /// Its recipient is refused.
+    Reject,
+    /// Its message has an id.
+    MessageId,
+    /// The queue manager has it.
+    Queue,
+    /// It leaves after a message.
+    LeaveMail,
+    /// The message is delivered.
+    Delivered,
+    /// The message is gone.
+    Removed,
+    /// It leaves after an accepted recipient.
+    LeaveProbe,
+    /// It leaves after a refusal.
+    LeaveRefused,
+    /// It leaves after both.
+    LeaveDouble,
+}
+
+/// Scripts: mail, callout to a known and to an unknown recipient, double whammy.
+const SCRIPTS: [&[Step]; 4] = [
+    &[Step::Connect, Step::Client, Step::MessageId, Step::Queue, Step::LeaveMail, Step::Delivered, Step::Removed],
+    &[Step::Connect, Step::Client, Step::LeaveProbe],
+    &[Step::Connect, Step::Reject, Step::LeaveRefused],
+    &[Step::Connect, Step::Reject, Step::Client, Step::LeaveDouble],
+];
+
+/// A client at work.
+#[derive(Clone, Copy)]
+struct Client {
+    /// Its address.
+    ip: [u8; 4],
+    /// Its script.
+    script: usize,
+    /// How far it is.
+    at: usize,
+    /// Its number among all, which makes its queue id.
+    number: u64,
+}
+
+/// A log that is made as it is read.
+struct Log {
+    /// Lines of garbage too.
+    garbage: bool,
+    /// State of the generator (xorshift).
+    state: u64,
+    /// The clients, by process.
+    clients: Vec<Client>,
+    /// Clients so far.
+    number: u64,
+    /// Lines so far.
+    lines: u64,
+}
+
+impl Log {
+    /// The log from its beginning.
+    fn new(garbage: bool) -> Self {
+        let mut log = Self { garbage, state: SEED, clients: Vec::new(), number: 0, lines: 0 };
+        for _ in 0..CLIENTS {
+            let client = log.arrive();
+            log.clients.push(client);
+        }
+        log
+    }
+
+    /// A number below `n`.
+    fn below(&mut self, n: u64) -> u64 {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        self.state % n
+    }
+
+    /// The next client.
+    fn arrive(&mut self) -> Client {
+        self.number += 1;
+        let ip = [198, 18 + self.below(2) as u8, self.below(256) as u8, self.below(256) as u8];
+        // Of ten, five send mail.
+        let script = [0, 0, 0, 0, 0, 1, 1, 2, 2, 3][self.below(10) as usize];
+        Client { ip, script, at: 0, number: self.number }
+    }
+
+    /// Adds the next line.
+    fn line(&mut self, out: &mut Vec<u8>) {
+        use std::io::Write as _;
+        self.lines += 1;
+        // Two thousand lines a second of the log's time.
+        let s = self.lines / 2000;
+        let stamp = format!("Nov {:2} {:02}:{:02}:{:02} mx", 1 + s / 86_400, s / 3600 % 24, s / 60 % 60, s % 60);
+        if self.garbage && self.lines.is_multiple_of(10) {
+            let kind = self.below(4);
+            let noise = self.below(u64::MAX);
+            let written = match kind {
+                0 => writeln!(out, "\u{fffd}{noise:x}\0 garbage {noise}"),
+                1 => writeln!(out, "{stamp} postfix/smtpd[99]: NOQUEUE: reject: RCPT from <{noise:x}"),
+                2 => writeln!(out, "{stamp} kernel: [{noise}] oom"),
+                _ => writeln!(out, "{stamp} postfix/smtpd[{noise}]: {noise:x}: from=<<<\"> to=<> to=<> to=<"),
+            };
+            written.unwrap_or_else(|error| crate::suite::fail(&format!("the log can not be made: {error}")));
+            return;
+        }
+        let process = self.below(CLIENTS as u64) as usize;
+        let Client { ip: [a, b, c, d], script, at, number } = self.clients[process];
+        let (pid, peer) = (10_000 + process, format!("mail{number}.example.net[{a}.{b}.{c}.{d}]"));
+        let step = SCRIPTS[script][at];
+        let id = format!("{:011X}", number * 4099);
+        let text = match step {
+            Step::Connect => format!("smtpd[{pid}]: connect from {peer}"),
+            Step::Client => format!("smtpd[{pid}]: {id}: client={peer}"),
+            Step::Reject => format!(
+                "smtpd[{pid}]: NOQUEUE: reject: RCPT from {peer}: 550 5.1.1 <user{number}@example.org>: Recipient address rejected: User unknown in virtual mailbox table; from=<> to=<user{number}@example.org> proto=ESMTP helo=<mail{number}.example.net>"
+            ),
+            Step::MessageId => format!("cleanup[901]: {id}: message-id=<{number}.x@mail{number}.example.net>"),
+            Step::Queue => {
+                format!("qmgr[790]: {id}: from=<joe{number}@sender.example>, size=3440, nrcpt=1 (queue active)")
+            }
+            Step::LeaveMail => {
+                format!("smtpd[{pid}]: disconnect from {peer} ehlo=1 mail=1 rcpt=1 data=1 quit=1 commands=5")
+            }
+            Step::Delivered => format!(
+                "virtual[902]: {id}: to=<alice@example.org>, relay=virtual, delay=0.02, delays=0/0.01/0/0, dsn=2.0.0, status=sent (delivered to maildir)"
+            ),
+            Step::Removed => format!("qmgr[790]: {id}: removed"),
+            Step::LeaveProbe => format!("smtpd[{pid}]: disconnect from {peer} ehlo=1 mail=1 rcpt=1 quit=1 commands=4"),
+            Step::LeaveRefused => {
+                format!("smtpd[{pid}]: disconnect from {peer} ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4")
+            }
+            Step::LeaveDouble => {
+                format!("smtpd[{pid}]: disconnect from {peer} ehlo=1 mail=2 rcpt=1/2 rset=1 quit=1 commands=6/7")
+            }
+        };
+        out.extend_from_slice(stamp.as_bytes());
+        out.extend_from_slice(b" postfix/");
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'\n');
+        self.clients[process].at += 1;
+        if at + 1 == SCRIPTS[script].len() {
+            self.clients[process] = self.arrive();
+        }
+    }
+}
