@@ -2,7 +2,7 @@
 //!
 //! `server` starts and asks it, `message` spells queries and replies, `judge` says what may differ from rbldnsd.
 //! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by other servers (`export`), by rbldnsd (`access`,
-//! `conformance`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`, `metrics`), and by what goes
+//! `conformance`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`, `metrics`), by mail servers and shippers (`feed`), and by what goes
 //! wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how to run them.
 
 mod access;
@@ -12,6 +12,7 @@ mod conformance;
 mod duties;
 mod edns;
 mod export;
+mod feed;
 mod garbage;
 mod judge;
 mod lists;

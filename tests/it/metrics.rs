@@ -22,7 +22,7 @@ impl Scrape {
     }
 
     /// Read the text format, version 0.0.4, strictly.
-    fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let (mut scrape, mut types, mut seen) = (Self::default(), BTreeMap::new(), BTreeSet::new());
         let mut finished: BTreeSet<String> = BTreeSet::new();
         let mut current = String::new();

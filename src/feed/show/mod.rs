@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 pub use self::explain::explain;
-pub(in crate::feed) use self::reader::Lines;
+pub use self::reader::Lines;
 use super::{Assembler, AssemblerLimits, AssemblerOptions, Format, LogLine, Observation, ProbeSenders};
 use crate::feed::session::{Answer, Count, Session, Transaction};
 

@@ -359,7 +359,7 @@ impl FileReader {
             End::Truncated => {
                 let all = candidates::list(&self.options.path);
                 let copies = all.iter().rev().filter(|copy| copy.number != open.number && open.same_head(copy));
-                let longer = |copy: &&Candidate| copy.packed || copy.octets > open.splitter.taken();
+                let longer = |copy: &&Candidate| copy.packed || copy.octets >= open.splitter.taken();
                 if let Some(copy) = copies.into_iter().find(longer).cloned()
                     && take_over(open, &copy).is_ok()
                 {
