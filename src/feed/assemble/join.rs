@@ -336,7 +336,7 @@ impl Joiner {
         open.twofold = true;
         if open.first != self.line.place {
             let line = self.hasher.hash_one((message.stamp, message.host, message.text));
-            open.id = self.ids.next(message, record, line);
+            open.id = self.ids.next(message, record, line, self.held_ms);
         }
     }
 

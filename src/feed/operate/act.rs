@@ -1,6 +1,5 @@
 //! Removing, allowing, forgetting.
 
-use std::io::Write as _;
 
 use ipnet::IpNet;
 use rusqlite::Connection;

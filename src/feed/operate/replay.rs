@@ -1,6 +1,5 @@
 //! `dnsbld feed replay`: old logs through everything, by their own clock, into a store of its own.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use rusqlite::params;

@@ -1,6 +1,5 @@
 //! `dnsbld feed why`: each piece of evidence, what it weighs now, and what that sums up to.
 
-use std::io::Write as _;
 
 use rusqlite::Connection;
 use serde_json::json;

@@ -68,7 +68,7 @@ pub fn standing(history: &History, options: &PolicyOptions, now_ms: i64) -> Stan
         Weighed::Counted => State::Counts,
     };
     let mut standing = Standing::default();
-    let (mut recipients, mut sessions) = (BTreeSet::new(), BTreeSet::new());
+    let (mut recipients, mut sessions) = (BTreeSet::<usize>::new(), BTreeSet::<usize>::new());
     for piece in &history.pieces {
         let state = state(piece);
         let weight = if state == State::Counts { options.decayed(piece.points, now_ms - piece.time_ms) } else { 0 };
@@ -77,7 +77,7 @@ pub fn standing(history: &History, options: &PolicyOptions, now_ms: i64) -> Stan
         if state != State::Counts || !piece.signal.prolongs() {
             continue;
         }
-        recipients.extend(piece.recipients.iter().filter(|&&recipient| history.recipients[recipient]));
+        recipients.extend(piece.recipients.iter().copied().filter(|&recipient| history.recipients[recipient]));
         sessions.insert(piece.event);
         standing.first_ms.get_or_insert(piece.time_ms);
         standing.last_ms = Some(piece.time_ms);
