@@ -1,6 +1,7 @@
 //! The wiring: settings in, each module's options out, and the operations of the command line.
 
 mod feed;
+mod listing;
 mod serve;
 
 use std::io::Write;

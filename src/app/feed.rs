@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, listing};
 use crate::cli::{FeedCommand, LogArgs};
 use crate::config::{FeedSource, Settings, SourceType};
 use crate::feed::run::start::{FeedOptions, SourceKind, SourceOptions};
@@ -26,6 +26,7 @@ pub fn run(command: &FeedCommand, out: &mut dyn Write) -> Result<Exit, Failure> 
         FeedCommand::Sessions { log, files } => show::sessions(files, &options(log), out),
         FeedCommand::Explain { log, place } => show::explain(place, &options(log), out),
         FeedCommand::OpensmtpdFilter { config, source } => return opensmtpd_filter(config, source.as_deref(), out),
+        command => return listing::run(command, out),
     }
     // `main` knows a closed pipe by its own type.
     .map_err(|error| match error {
@@ -35,10 +36,14 @@ pub fn run(command: &FeedCommand, out: &mut dyn Write) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-/// The feeder's options; `None` where it is not enabled.
-pub(super) fn options(settings: &Settings) -> Option<FeedOptions> {
+/// The feeder's options; `None` where it is not enabled. Errors: a file that the settings name can not be read.
+pub(super) fn options(settings: &Settings) -> Result<Option<FeedOptions>, Failure> {
     let feed = &settings.feed;
-    feed.enabled.then(|| FeedOptions {
+    if !feed.enabled {
+        return Ok(None);
+    }
+    Ok(Some(FeedOptions {
+        judging: listing::options(settings)?,
         state_dir: settings.state_dir.clone(),
         sources: feed.sources.iter().map(source_options).collect(),
         probe_senders: ProbeSenders { local_parts: feed.probe_senders.clone() },
@@ -48,7 +53,7 @@ pub(super) fn options(settings: &Settings) -> Option<FeedOptions> {
             idle_ms: i64::from(feed.idle) * 1000,
             ..AssemblerLimits::default()
         },
-    })
+    }))
 }
 
 /// One source's options.

@@ -62,7 +62,7 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
         None
     };
     say_addresses(&udp.local_addresses(), http.as_ref().map(HttpServer::local_address));
-    let feed = super::feed::options(&settings).map(|options| Feed::start(&options, runtime.handle())).transpose()?;
+    let feed = super::feed::options(&settings)?.map(|options| Feed::start(&options, runtime.handle())).transpose()?;
     if let Some(feed) = &feed {
         say(feed.addresses());
     }
@@ -80,6 +80,11 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
     )
     .with_acl(settings.acl.source());
     let loading = loader.handle();
+    if let Some(feed) = &feed {
+        // Told rather than noticed: a listing must be served within a second.
+        let loading = loading.clone();
+        feed.written().call(Box::new(move || loading.send(Command::LookNow)));
+    }
     // Signals are taken from here on, so that none that comes while the lists are read is lost.
     let signals = {
         let _inside = runtime.enter();

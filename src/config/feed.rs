@@ -7,9 +7,11 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
+use super::listing::{Export, FeedMode, Policy, Protection, Weights};
 use super::place::{Map, Step};
 use super::{Http, SettingsError, values};
 use crate::feed::Format;
+use crate::feed::zone_file::check_url;
 
 /// `[feed]`: the feeder.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -27,6 +29,23 @@ pub struct Feed {
     /// A session without a line for so long is over, s.
     #[serde(deserialize_with = "values::seconds::<_, 1>")]
     pub idle: u32,
+    /// List, or only say what would be listed.
+    #[serde(deserialize_with = "values::feed_mode")]
+    pub mode: FeedMode,
+    /// The zone file that listings are written into; `None` for none.
+    #[serde(deserialize_with = "values::optional_path")]
+    pub zone_file: Option<PathBuf>,
+    /// The page that explains a listing; `$` stands for the address.
+    #[serde(deserialize_with = "values::optional_text")]
+    pub url: Option<String>,
+    /// When a host is listed.
+    pub policy: Policy,
+    /// What signals are worth.
+    pub weights: Weights,
+    /// Who is protected.
+    pub protection: Protection,
+    /// Listings in other forms.
+    pub export: Export,
     /// What is read.
     #[serde(rename = "source")]
     pub sources: Vec<FeedSource>,
@@ -42,6 +61,13 @@ impl Default for Feed {
             sessions_max: 100_000,
             // Longer than mail servers wait for a client's next command (RFC 5321 section 4.5.3.2: 5 minutes).
             idle: 900,
+            mode: FeedMode::List,
+            zone_file: None,
+            url: None,
+            policy: Policy::default(),
+            weights: Weights::default(),
+            protection: Protection::default(),
+            export: Export::default(),
             sources: Vec::new(),
         }
     }
@@ -180,6 +206,13 @@ fn spool_octets() -> u64 {
 
 /// Check the sources, and name those that have no name. Errors: the first thing that can not be.
 pub(super) fn check(feed: &mut Feed, http: &Http, map: &Map<'_>) -> Result<(), SettingsError> {
+    if let Some(Err(why)) = feed.url.as_deref().map(check_url) {
+        return Err(map.fault(&[Step::Key("feed"), Step::Key("url")], format!("this is no `url` for listings: {why}")));
+    }
+    if feed.zone_file.is_none() && feed.export != Export::default() {
+        let message = "[feed.export] needs a `zone-file` in [feed], beside which it is written".to_owned();
+        return Err(map.fault(&[Step::Key("feed"), Step::Key("export")], message));
+    }
     let mut names: Vec<(String, u32)> = Vec::new();
     let mut stdin = None;
     for (at, source) in feed.sources.iter_mut().enumerate() {

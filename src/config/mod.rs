@@ -9,6 +9,7 @@
 
 mod check;
 mod feed;
+mod listing;
 mod place;
 mod schema;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use feed::{Feed, FeedSource, SourceType};
+pub use listing::{Export, FeedMode, Policy, Protection, Weights};
 pub use schema::{Acl, AnyAnswer, Authority, Dataset, Dns, Guard, Http, Load, OnExpire, Settings, Tcp, Workers, Zone};
 
 use crate::diag::{Diagnostic, Severity};
@@ -109,10 +111,6 @@ impl Settings {
         for file in datasets.flat_map(|dataset| &mut dataset.files).chain(&mut self.acl.files) {
             *file = base.join(&*file);
         }
-        for source in &mut self.feed.sources {
-            for file in [&mut source.path, &mut source.token_file].into_iter().flatten() {
-                *file = base.join(&*file);
-            }
-        }
+        self.feed.resolve(base);
     }
 }

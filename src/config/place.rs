@@ -21,13 +21,17 @@ pub(super) enum Step<'a> {
 }
 
 /// Tables that are no arrays; written `[[so]]` they would be.
-const TABLES: [&[Step<'static>]; 6] = [
+const TABLES: [&[Step<'static>]; 10] = [
     &[Step::Key("dns")],
     &[Step::Key("dns"), Step::Key("tcp")],
     &[Step::Key("http")],
     &[Step::Key("load")],
     &[Step::Key("acl")],
     &[Step::Key("feed")],
+    &[Step::Key("feed"), Step::Key("policy")],
+    &[Step::Key("feed"), Step::Key("weights")],
+    &[Step::Key("feed"), Step::Key("protection")],
+    &[Step::Key("feed"), Step::Key("export")],
 ];
 
 /// The file as a tree of spans.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -73,6 +73,31 @@ impl Nudge {
         let (mut wish, _) = waited.unwrap_or_else(|e| e.into_inner());
         wish.look = false;
         !wish.stop
+    }
+}
+
+/// Calls whoever reads the zone file, once that is known.
+#[derive(Clone, Default)]
+pub struct Written(Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>);
+
+impl Written {
+    /// Call this from now on. Only the first one counts.
+    pub fn call(&self, reader: Box<dyn Fn() + Send + Sync>) {
+        // A second one would be a second server in this process, which there is not.
+        let _ = self.0.set(reader);
+    }
+
+    /// Say that the file was replaced.
+    pub fn tell(&self) {
+        if let Some(reader) = self.0.get() {
+            reader();
+        }
+    }
+}
+
+impl std::fmt::Debug for Written {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Written(…)")
     }
 }
 

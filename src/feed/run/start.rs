@@ -12,10 +12,12 @@ use notify::RecommendedWatcher;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
+use super::judging::{Judging, JudgingOptions};
 use super::status::{FeedStatus, InputStatus};
 use super::{Input, Reader};
 use crate::feed::assemble::{AssemblerLimits, AssemblerOptions};
 use crate::feed::kind::ProbeSenders;
+use crate::feed::publish::{PublishError, Written};
 use crate::feed::service::Format;
 use crate::feed::source::file::{self, FileOptions, FileReader, ROTATE_QUIET};
 use crate::feed::source::intake::{HttpSource, Intake, token_hash};
@@ -40,6 +42,8 @@ pub struct FeedOptions {
     pub probe_senders: ProbeSenders,
     /// What bounds memory and patience.
     pub limits: AssemblerLimits,
+    /// How hosts are judged.
+    pub judging: JudgingOptions,
 }
 
 /// One source.
@@ -97,6 +101,9 @@ pub enum FeedError {
         /// What the system says.
         error: io::Error,
     },
+    /// Listings can not be published.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
     /// A token can not be read.
     #[error("{}: {why}", path.display())]
     Token {
@@ -128,6 +135,8 @@ pub struct Feed {
     watchers: Vec<RecommendedWatcher>,
     /// The store's thread.
     writer: Writer,
+    /// The threads of judging.
+    judging: Judging,
     /// What is shown.
     status: FeedStatus,
     /// The way in for HTTP.
@@ -162,6 +171,7 @@ impl Feed {
             inputs.push(store.input(&source.name)?);
         }
         let key = store.key().clone();
+        let (store, judging) = Judging::start(store, &options.state_dir, &options.judging)?;
         let system = |name: &str| {
             let name = name.into();
             move |error| FeedError::System { name, error }
@@ -174,6 +184,7 @@ impl Feed {
             listeners: Vec::new(),
             watchers: Vec::new(),
             writer,
+            judging,
             status,
             intake: Intake::default(),
             addresses: Vec::new(),
@@ -290,6 +301,11 @@ impl Feed {
         &self.addresses
     }
 
+    /// What calls whoever reads the zone file.
+    pub fn written(&self) -> &Written {
+        self.judging.written()
+    }
+
     /// Stop: sources, spools, inputs, store. Sessions that are open are rebuilt at the next start.
     pub fn stop(self) {
         self.listeners.iter().for_each(AbortHandle::abort);
@@ -302,6 +318,7 @@ impl Feed {
             }
         }
         self.writer.stop();
+        self.judging.stop();
     }
 }
 

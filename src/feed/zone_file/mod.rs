@@ -13,7 +13,7 @@ use super::listing::Listing;
 use super::subject::Subject;
 use crate::wire::name::Name;
 
-pub use text::{STRING_OCTETS_MAX, URL_OCTETS_MAX, date, plain, text};
+pub use text::{STRING_OCTETS_MAX, URL_OCTETS_MAX, check_url, date, plain, text};
 
 /// Text of the test entries.
 const TEST_TEXT: &str = "Test entry (RFC 5782 section 5), no listing";

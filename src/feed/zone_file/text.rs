@@ -38,8 +38,33 @@ fn see(url: Option<&str>, address: &str) -> String {
     let Some(url) = url else { return String::new() };
     let clean: String = url.chars().filter(|c| c.is_ascii_graphic()).take(URL_OCTETS_MAX).collect();
     let (before, after) = clean.split_once('$').unwrap_or((&clean, ""));
-    let at = if clean.contains('$') { address } else { "" };
-    format!("; see {before}{at}{}", after.replace('$', ""))
+    let after = after.replace('$', "");
+    // `$0` and `$=` would be something else in a zone file; the settings refuse them.
+    let at = if clean.contains('$') && !is_template(&after) { address } else { "" };
+    format!("; see {before}{at}{after}")
+}
+
+/// Would a `$` before this stand for something else than the address?
+fn is_template(after: &str) -> bool {
+    after.starts_with(|c: char| c.is_ascii_digit() || c == '=')
+}
+
+/// May this be the address of a page: one `$` at most, which stands for the address? Else what is wrong with it.
+pub fn check_url(url: &str) -> Result<(), String> {
+    let (_, after) = url.split_once('$').unwrap_or((url, ""));
+    if url.len() > URL_OCTETS_MAX {
+        return Err(format!(
+            "it has {} octets, but stands in a text of {STRING_OCTETS_MAX} beside what was seen; it may have {URL_OCTETS_MAX}",
+            url.len()
+        ));
+    }
+    if !url.bytes().all(|c| c.is_ascii_graphic()) {
+        return Err("only printable ASCII without blanks can be in it".to_owned());
+    }
+    if after.contains('$') || is_template(after) {
+        return Err("one `$` may be in it, for the address, and no digit and no `=` may follow it".to_owned());
+    }
+    Ok(())
 }
 
 /// What was seen, in at most so many octets.
@@ -72,7 +97,7 @@ fn facts(listing: &Listing, room: usize) -> String {
         minute(seen.last_ms),
         minute(listing.until_ms)
     );
-    if let Some(helo) = &seen.helo {
+    if let Some(helo) = seen.helo.as_ref().filter(|helo| !helo.is_empty()) {
         let with_helo = format!("{facts}; HELO {}", harmless(helo));
         if with_helo.len() <= room {
             facts = with_helo;
