@@ -71,10 +71,12 @@ fn ledger_options(settings: &Settings) -> Result<LedgerOptions, Failure> {
         let mut all = Vec::new();
         for file in files {
             let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-            let networks = protection::read_networks(&text)
-                .map_err(|(line, why)| format!("{}:{line}: {why}", file.display()))?;
+            let networks =
+                protection::read_networks(&text).map_err(|(line, why)| format!("{}:{line}: {why}", file.display()))?;
             let place = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            all.extend(networks.into_iter().map(|(net, name)| (net, if name.is_empty() { place.clone() } else { name })));
+            all.extend(
+                networks.into_iter().map(|(net, name)| (net, if name.is_empty() { place.clone() } else { name })),
+            );
         }
         Ok(all)
     };
@@ -216,7 +218,8 @@ fn replay(args: &ReplayArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     // Nothing of it is kept, so no key need be secret.
     let key = HashKey::new(b"replay");
     let ledger = Ledger::new(ledger_options(&settings)?, key.clone(), own_addresses());
-    let same = |a: &Path, b: &Path| a == b || fs::canonicalize(a).is_ok_and(|a| fs::canonicalize(b).is_ok_and(|b| a == b));
+    let same =
+        |a: &Path, b: &Path| a == b || fs::canonicalize(a).is_ok_and(|a| fs::canonicalize(b).is_ok_and(|b| a == b));
     let log = |file: &PathBuf| {
         let source =
             settings.feed.sources.iter().find(|source| source.path.as_ref().is_some_and(|path| same(path, file)));

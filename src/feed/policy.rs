@@ -3,6 +3,8 @@
 //! Time comes from the events alone. So the order in which logs are read changes nothing, reading twice changes nothing, and
 //! a replay of old logs tells what watching them would have told. `docs/listing-policy.md` says the same to operators.
 
+#[cfg(test)]
+mod naive;
 mod standing;
 
 use std::collections::VecDeque;
@@ -140,6 +142,17 @@ pub struct Facts {
     pub messages: Vec<(i64, u32)>,
     /// Domains under a joe-job.
     pub joe_jobs: Vec<JoeJob>,
+    /// What had followed from events of which some are no longer kept.
+    pub base: Option<Base>,
+}
+
+/// What had followed before a time, up to which events may be incomplete: those from one window before it on are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// The time, in milliseconds since 1970 (UTC).
+    pub before_ms: i64,
+    /// Listings that began before it, in order of time.
+    pub listings: Vec<Listing>,
 }
 
 /// What happens, in order of time.
@@ -174,14 +187,28 @@ pub fn judge(events: &[Event], facts: &Facts, options: &PolicyOptions) -> Histor
         counted: HashMap::new(),
         open: None,
         listed: 0,
+        fresh: false,
         last_ms: None,
     };
-    for (time_ms, turn) in turns {
+    let begin_ms = judge.begin();
+    let mut turns = turns.into_iter().peekable();
+    while let Some((time_ms, turn)) = turns.next() {
+        if time_ms < begin_ms {
+            if let Turn::Piece(n) = turn {
+                judge.weigh(n);
+            }
+            continue;
+        }
         judge.expire(time_ms);
         match turn {
             Turn::Piece(n) => judge.piece(n),
             Turn::Removal(by_operator) => judge.removal(time_ms, by_operator),
             Turn::Allowance => judge.end(time_ms, Ended::Allowed),
+        }
+        // What one moment brings is judged together.
+        let more = turns.peek().is_some_and(|(next, turn)| *next == time_ms && matches!(turn, Turn::Piece(_)));
+        if !more && std::mem::take(&mut judge.fresh) && judge.open.is_none() {
+            judge.consider(time_ms);
         }
     }
     judge.expire(i64::MAX);
@@ -284,32 +311,59 @@ struct Judge<'e> {
     open: Option<Listing>,
     /// Listings in a row.
     listed: u32,
+    /// Evidence was counted at this moment.
+    fresh: bool,
     /// The last evidence that was no doing of our own list.
     last_ms: Option<i64>,
 }
 
 impl Judge<'_> {
+    /// Begin with what is known from before the first event. What people did before the time that this gives is part of that.
+    fn begin(&mut self) -> i64 {
+        let Some(Base { before_ms, listings }) = &self.facts.base else { return i64::MIN };
+        self.history.listings.clone_from(listings);
+        if let Some(last) = listings.last() {
+            self.listed = last.nth - u32::from(last.ended == Ended::RemovedByOperator && last.until_ms < *before_ms);
+            self.last_ms = Some(last.seen.last_ms.min(*before_ms));
+            self.history.would_list_at_ms = Some(last.since_ms);
+        }
+        if let Some(mut open) = self.history.listings.pop_if(|last| last.until_ms >= *before_ms) {
+            // What prolonged it later is among the events, and so is what ended it.
+            if open.seen.last_ms >= *before_ms || open.ended != Ended::Expired {
+                open.until_ms = before_ms.saturating_add(open.term_ms);
+            }
+            open.ended = Ended::Expired;
+            self.open = Some(open);
+        }
+        *before_ms
+    }
+
     /// The next piece of evidence.
     fn piece(&mut self, n: usize) {
-        let piece = &self.history.pieces[n];
-        let (time_ms, signal, points) = (piece.time_ms, piece.signal, piece.points);
-        let weighed = if points <= 0 { Weighed::Worthless } else { self.repeated(n) };
-        self.history.pieces[n].weighed = weighed;
-        if weighed != Weighed::Counted {
+        if self.weigh(n) != Weighed::Counted {
             return;
         }
-        self.add(n);
+        let (time_ms, signal) = (self.history.pieces[n].time_ms, self.history.pieces[n].signal);
         if signal.prolongs() {
             if self.last_ms.is_some_and(|last| time_ms - last >= self.options.clean_ms) {
                 self.listed = 0;
             }
             self.last_ms = Some(time_ms);
         }
-        match &mut self.open {
-            Some(listing) if signal.prolongs() => listing.until_ms = time_ms.saturating_add(listing.term_ms),
-            Some(_) => {}
-            None => self.consider(time_ms),
+        self.fresh = true;
+        if let Some(listing) = self.open.as_mut().filter(|_| signal.prolongs()) {
+            listing.until_ms = time_ms.saturating_add(listing.term_ms);
         }
+    }
+
+    /// What becomes of a piece; if it counts it is in the window.
+    fn weigh(&mut self, n: usize) -> Weighed {
+        let weighed = if self.history.pieces[n].points <= 0 { Weighed::Worthless } else { self.repeated(n) };
+        self.history.pieces[n].weighed = weighed;
+        if weighed == Weighed::Counted {
+            self.add(n);
+        }
+        weighed
     }
 
     /// Was it counted before? What is counted now is noted.
@@ -496,6 +550,7 @@ impl Judge<'_> {
             // Perhaps it was wrong, so it must not lengthen the next.
             self.listed = self.listed.saturating_sub(1);
         }
+        self.fresh = false;
         self.end(now_ms, if by_operator { Ended::RemovedByOperator } else { Ended::RemovedByOwner });
         self.window = Window::default();
         self.counted.clear();
@@ -506,7 +561,10 @@ impl Judge<'_> {
         let Some(mut listing) = self.open.take() else { return };
         listing.until_ms = now_ms;
         listing.ended = ended;
-        (listing.codes, listing.seen) = self.seen();
+        // Without evidence since the events begin there is nothing to add to what was known.
+        if !self.window.pieces.is_empty() {
+            (listing.codes, listing.seen) = self.seen();
+        }
         self.history.listings.push(listing);
     }
 

@@ -15,6 +15,7 @@ mod export;
 mod feed;
 mod garbage;
 mod judge;
+mod listing;
 mod lists;
 mod load;
 mod message;

@@ -5,7 +5,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::feed::evidence::{Code, Signal};
 use crate::feed::listing::{Ended, History, Listing, Seen};
+use crate::feed::policy::Base;
 use crate::feed::subject::Subject;
+
+/// Name of the time before which events are no longer kept.
+const EXPIRED_BEFORE: &str = "expired_before";
 
 /// A host that was judged anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +120,23 @@ pub fn listings(store: &Connection, subject: Subject) -> rusqlite::Result<Vec<Li
     let mut statement =
         store.prepare_cached(&format!("SELECT {COLUMNS} FROM listings WHERE subject = ?1 ORDER BY since_ms"))?;
     statement.query_map([subject.range().0], read)?.collect()
+}
+
+/// What had followed for a host from events that were kept long enough. Errors: what SQLite says.
+pub fn base(store: &Connection, subject: Subject) -> rusqlite::Result<Option<Base>> {
+    let sql = "SELECT value FROM facts WHERE name = ?1";
+    let before_ms: Option<i64> = store.prepare_cached(sql)?.query_row([EXPIRED_BEFORE], |row| row.get(0)).optional()?;
+    let Some(before_ms) = before_ms else { return Ok(None) };
+    let mut listings = listings(store, subject)?;
+    listings.retain(|listing| listing.since_ms < before_ms);
+    Ok(Some(Base { before_ms, listings }))
+}
+
+/// Note that events before a time are no longer kept, so that what followed from them stays. Errors: what SQLite says.
+pub fn expired(store: &Connection, before_ms: i64) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO facts VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)";
+    store.prepare_cached(sql)?.execute(params![EXPIRED_BEFORE, before_ms])?;
+    Ok(())
 }
 
 /// All listings that are in force at a time or will be, by host. Errors: what SQLite says.

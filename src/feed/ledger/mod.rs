@@ -29,7 +29,7 @@ use super::store::rows::Row;
 use super::subject::Subject;
 
 pub use actions::{Act, Action, forget_before, forget_host, forget_recipient};
-pub use derived::{Change, changed, in_force, last_change, listings};
+pub use derived::{Change, changed, expired, in_force, last_change, listings};
 
 /// Hosts that are judged in one transaction when rules have changed: the store is not kept from its inputs for long.
 const REJUDGE_HOSTS: u32 = 200;

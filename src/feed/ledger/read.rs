@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use rusqlite::{Connection, Row, params};
 
 use super::marks::{SENT, SOLICITED};
-use super::{Ledger, actions};
+use super::{Ledger, actions, derived};
 use crate::feed::event::{self, Event, EventPlace, EventRecipient, EventTransaction, SenderClass};
 use crate::feed::evidence::JoeJob;
 use crate::feed::policy::Facts;
@@ -97,7 +97,8 @@ impl Ledger {
         })?;
         let joe_jobs = jobs.collect::<rusqlite::Result<_>>()?;
         let (removals, allowances) = actions::of(store, subject)?;
-        Ok(Facts { removals, allowances, exemption: self.exemption(subject), messages, joe_jobs })
+        let base = derived::base(store, subject)?;
+        Ok(Facts { removals, allowances, exemption: self.exemption(subject), messages, joe_jobs, base })
     }
 }
 

@@ -1,6 +1,5 @@
 //! Removing, allowing, forgetting.
 
-
 use ipnet::IpNet;
 use rusqlite::Connection;
 
@@ -49,12 +48,7 @@ pub struct Allow {
 }
 
 /// Keep a host or a network off the list whatever it does, or no longer. Errors: see [`OperateError`].
-pub fn allow(
-    store: &mut Connection,
-    ledger: &Ledger,
-    allow: &Allow,
-    told: &mut Told<'_>,
-) -> Result<(), OperateError> {
+pub fn allow(store: &mut Connection, ledger: &Ledger, allow: &Allow, told: &mut Told<'_>) -> Result<(), OperateError> {
     // What is within a /64 is one host.
     let net = if allow.net.addr().is_ipv6() && allow.net.prefix_len() > 64 {
         Subject::of(allow.net.addr()).net()

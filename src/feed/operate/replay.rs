@@ -9,9 +9,9 @@ use crate::feed::ledger::Ledger;
 use crate::feed::session::Observation;
 use crate::feed::show::Lines;
 use crate::feed::source::Position;
+use crate::feed::store::key::HashKey;
 use crate::feed::store::rows::{self, Row};
 use crate::feed::store::{self, Batch, StoreCounts, writer};
-use crate::feed::store::key::HashKey;
 use crate::feed::{Assembler, AssemblerOptions, LogLine};
 
 /// Rows that are judged together: each host among them once.

@@ -1,6 +1,5 @@
 //! `dnsbld feed why`: each piece of evidence, what it weighs now, and what that sums up to.
 
-
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -60,7 +59,12 @@ pub fn why(store: &Connection, ledger: &Ledger, subject: Subject, told: &mut Tol
     for (piece, weight) in judged.history.pieces.iter().zip(&standing.weights) {
         evidence(&judged, piece, *weight, told)?;
     }
-    writeln!(told.out, "{:>10.3}  points in all, {:.3} left", points(fresh(&judged, &standing)), points(standing.score))?;
+    writeln!(
+        told.out,
+        "{:>10.3}  points in all, {:.3} left",
+        points(fresh(&judged, &standing)),
+        points(standing.score)
+    )?;
     Ok(())
 }
 

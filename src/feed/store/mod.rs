@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
-use super::ledger::Ledger;
+use super::ledger::{self, Ledger};
 use super::publish::Nudge;
 use super::source::candidates::Identity;
 use super::source::{Position, Saved, SavedFile};
@@ -36,6 +36,8 @@ const BUSY: Duration = Duration::from_secs(10);
 const LINES_DAYS: i64 = 28;
 /// Days that events, and counts of what was no event, are kept.
 const EVENTS_DAYS: i64 = 180;
+/// Days for which an event matters to what comes after it: evidence is forgotten after them.
+const JUDGED_DAYS: i64 = 30;
 /// Days that deliveries are kept.
 const DELIVERIES_DAYS: i64 = 30;
 
@@ -258,9 +260,11 @@ fn signed(n: u64) -> i64 {
 }
 
 /// Delete what has been kept long enough, at most `rows_max` of each; true when there was no more. Errors: what SQLite says.
-fn expire(connection: &Connection, now_ms: i64, rows_max: u32) -> rusqlite::Result<bool> {
+pub(in crate::feed) fn expire(connection: &Connection, now_ms: i64, rows_max: u32) -> rusqlite::Result<bool> {
     let before = |days: i64| now_ms - days * 86_400_000;
     let mut done = true;
+    // What followed from events that go stays; from here on everything that is judged by is still there.
+    ledger::expired(connection, before(EVENTS_DAYS - JUDGED_DAYS))?;
     for (sql, bound) in [
         (
             "DELETE FROM lines WHERE event IN (SELECT event FROM events WHERE time_ms < ?1 \
