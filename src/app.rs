@@ -137,6 +137,7 @@ pub fn export(config: &Path, zone: &str, to: Format, out: &mut dyn Write) -> Res
     let zone = Zone::build(serve::zone_settings(zone), 0, serial, ZoneState::Ready, datasets);
     match to {
         Format::MasterFile => export::master_file(&zone, out)?,
+        Format::Nftables => export::nftables(&zone, out)?,
     }
     Ok(Exit::Done)
 }

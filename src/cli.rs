@@ -116,6 +116,9 @@ first address of its block where a host's has the address that was asked about. 
 wildcard exist without data. Partial addresses, and names below a wildcard that are no address, may be answered \
 otherwise. For names that are no host names, such as `a_b.example`, BIND wants `check-names ignore`.
 
+`nftables` gives two sets, of IPv4 and of IPv6 addresses. Warning: blocking them is not safe mode, since it keeps away all mail of the \
+listed hosts and not only mail with null sender.
+
 Example:
   dnsbld export --config zones/dnsbld.toml --zone bl.example.org --to master-file > bl.example.org.db
 

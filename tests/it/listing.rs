@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::message::{Reply, query, type_number};
 use crate::rbldnsd::Rbldnsd;
-use crate::server::{Server, settings, zone};
+use crate::server::{Server, Udp, settings, zone};
 use crate::skip;
 
 /// The longest time from the end of a session to the answer, and from a command to its effect.
@@ -81,11 +81,16 @@ fn command(server: &Server, args: &str) -> (Option<i32>, String) {
 fn from_the_log_to_the_answer_and_out_again() {
     let server = Server::start(&feeder("list"), &[("mail.log", b"")]);
     let log = server.path("mail.log");
-    for (ip, reversed) in [
+    let hosts = [
         ("203.0.113.9", "9.113.0.203"),
         ("2001:db8:1:2::9", "9.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.2.0.0.0.1.0.0.0.8.b.d.0.1.0.0.2"),
-    ] {
-        append(&log, &(0..4).map(|n| callout(ip, n, 50 - i64::from(n) * 10)).collect::<String>());
+    ];
+    // In the order of time, as a log is written.
+    for n in 0..4 {
+        let lines = hosts.iter().map(|(ip, _)| callout(ip, n, 50 - i64::from(n) * 10));
+        append(&log, &lines.collect::<String>());
+    }
+    for (ip, reversed) in hosts {
         // Not enough, and a list that is asked says so.
         server.wait("the sessions are stored", |server| command(server, &format!("why {ip}")).1.contains("4 sessions"));
         assert_eq!(ask(&server, reversed, "A").code(), "NXDOMAIN");
@@ -93,11 +98,10 @@ fn from_the_log_to_the_answer_and_out_again() {
         let took = wait(&server, reversed, true);
         assert!(took < AT_ONCE, "listed only after {took:?}");
         let text = ask(&server, reversed, "TXT").answers().into_iter().collect::<String>();
-        assert!(
-            text.contains("Sender callouts: 5 callouts; 5 recipients") && text.contains("HELO a?0?:?.example"),
-            "{text}"
-        );
+        assert!(text.contains("Sender callouts: 5 callouts; 5 recipients"), "{text}");
         assert!(text.contains(&format!("see https://bl.example.org/lookup/{ip}")), "{text}");
+        // Client's text is shown where there is room, and does no harm.
+        assert!(ip.contains(':') || text.contains("HELO a?0???.example"), "{text}");
     }
     let (code, why) = command(&server, "why 203.0.113.9 --json");
     let why: serde_json::Value = serde_json::from_str(&why).unwrap();
@@ -113,8 +117,9 @@ fn from_the_log_to_the_answer_and_out_again() {
     let path = log.to_string_lossy().into_owned();
     let replayed = command(&server, &format!("replay {path}")).1;
     let replayed: Vec<serde_json::Value> = replayed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_host = replayed.iter().find(|line| line["subject"] == "203.0.113.9").unwrap();
     for key in ["subject", "codes", "listed", "first", "last", "expires", "sessions", "recipients", "would_list_at"] {
-        assert_eq!(replayed[0][key], why[key], "{key}");
+        assert_eq!(of_host[key], why[key], "{key}");
     }
 
     let removed = command(&server, "remove 203.0.113.9 --reason test");
@@ -158,9 +163,10 @@ fn rbldnsd_reads_the_same_file() {
     wait(&server, "9.113.0.203", true);
     let dir = tempfile::tempdir().unwrap();
     fs::copy(server.path("bs.zone"), dir.path().join("bs.zone")).unwrap();
-    let Some(other) = Rbldnsd::start(dir.path(), "", &["bs.example.org:combined:bs.zone".to_owned()]) else {
+    let Some(rbldnsd) = Rbldnsd::start(dir.path(), "", &["bs.example.org:combined:bs.zone".to_owned()]) else {
         return skip("rbldnsd");
     };
+    let other = Udp::new(rbldnsd.dns);
     for name in ["9.113.0.203", "2.0.0.127", "1.0.0.127", "8.113.0.203"] {
         for qtype in ["A", "TXT"] {
             let asked = query(&format!("{name}.bs.example.org"), type_number(qtype));

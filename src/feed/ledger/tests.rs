@@ -184,3 +184,81 @@ fn other_rules_judge_all_anew() {
     assert!(changes.iter().all(|change| change.protected_by.as_deref() == Some("203.0.113.2/31: own network")));
     assert_eq!(changes.len(), 2);
 }
+
+/// Events a day at which the store of a busy site is measured.
+const EVENTS_A_DAY: u64 = 5_000;
+/// Events a day that a run of the tests can afford; `DNSBLD_EVENTS_A_DAY` sets another number.
+const EVENTS_A_DAY_TESTED: u64 = 12;
+/// Octets that the store may have after a year of [`EVENTS_A_DAY`].
+const STORE_OCTETS_MAX: u64 = 700 << 20;
+/// Time that a start may take then.
+const START_MAX: std::time::Duration = std::time::Duration::from_secs(2);
+
+#[test]
+fn a_year_fits_the_disk_and_a_start_is_quick() {
+    use crate::feed::publish::{PublishOptions, Publisher};
+    use crate::feed::store::expire;
+    let events_a_day =
+        std::env::var("DNSBLD_EVENTS_A_DAY").ok().and_then(|n| n.parse().ok()).unwrap_or(EVENTS_A_DAY_TESTED);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("feed.db");
+    let mut store = Connection::open(&path).unwrap();
+    schema::migrate(&mut store).unwrap();
+    store.pragma_update(None, "journal_mode", "WAL").unwrap();
+    store.pragma_update(None, "synchronous", "OFF").unwrap();
+    store.pragma_update(None, "foreign_keys", true).unwrap();
+    store.execute("INSERT INTO inputs VALUES (1, 'log', 0, 0, 0, 0, 0, 0, 0, NULL, NULL)", []).unwrap();
+    let ledger = ledger(LedgerOptions::default());
+    let begin = now_ms() - 365 * DAY_MS;
+    let (mut n, mut took) = (0u64, std::time::Duration::ZERO);
+    for day in 0..365 {
+        let mut rows = Vec::new();
+        for at in 0..events_a_day {
+            n += 1;
+            let time_ms = begin + day * DAY_MS + (at as i64 * DAY_MS) / events_a_day as i64;
+            // A few hosts do a lot, most do a little.
+            let mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let busy = events_a_day / 80 + 2;
+            let host = if mixed >> 62 == 0 { (mixed >> 32) % busy } else { mixed >> 32 & 0x3fff };
+            let ip = format!("203.0.{}.{}", host >> 8, host & 0xff);
+            let kind = if mixed >> 60 & 1 == 0 { Kind::Callout } else { Kind::BackscatterRejected };
+            let answer = if kind == Kind::Callout { Answer::Ok } else { Answer::UnknownUser };
+            let to = format!("user{}@example.org", mixed >> 20 & 0xfff);
+            // Ids are hashes, so they come in no order.
+            let id = u128::from(mixed) << 64 | u128::from(n);
+            let lines = vec![vec![b'x'; 180]; 3];
+            rows.push(rows::of_session(
+                session(id, time_ms, &ip, kind, &to, answer),
+                "mail.log",
+                lines,
+                &HashKey::new(b"key"),
+            ));
+        }
+        let start = std::time::Instant::now();
+        put(&mut store, &ledger, rows);
+        took += start.elapsed();
+        while !expire(&store, begin + (day + 1) * DAY_MS, 10_000).unwrap() {}
+    }
+    store.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let octets = std::fs::metadata(&path).unwrap().len();
+    let options = PublishOptions {
+        zone_file: directory.path().join("zone"),
+        zone: Default::default(),
+        postfix: None,
+        json: None,
+        observe: false,
+    };
+    let start = std::time::Instant::now();
+    let publisher = Publisher::new(&path, options, Box::new(|| {})).unwrap();
+    let started = start.elapsed();
+    let listed = publisher.listed();
+    eprintln!("{n} events in {took:?}; store {octets} octets; start {started:?}; {listed} hosts listed");
+    assert!(octets * EVENTS_A_DAY / events_a_day < STORE_OCTETS_MAX, "{octets} octets");
+    assert!(started < START_MAX, "{started:?}");
+    // What is derived is what judging all of it again gives.
+    let before: Vec<_> = in_force(&store, now_ms()).unwrap();
+    assert!(!before.is_empty());
+    for (subject, listing) in before {
+        assert_eq!(ledger.judge(&store, subject).unwrap().history.at(now_ms()), Some(&listing), "{subject}");
+    }
+}
