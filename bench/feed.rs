@@ -2,6 +2,7 @@
 //!
 //! The log is generated from a seed in pieces, so that 10 million lines need no room; making them is not timed. What is timed is what the
 //! feeder does between a source and the store: head, stamp, parser, assembler, kinds. The second row has garbage in every tenth line.
+//! The figure is the thread's processor time, since the target is for one core; what the clock on the wall showed stands beside it.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use dnsbld::feed::{Assembler, AssemblerLimits, AssemblerOptions, Format, LogLine, Place, ProbeSenders};
 use jiff::tz::TimeZone;
 
-use crate::suite::Suite;
+use crate::suite::{Suite, fail};
 use crate::table::{Table, Target};
 
 /// The least number of lines a second.
@@ -29,12 +30,12 @@ pub fn run(suite: &Suite, table: &mut Table) {
     let lines = suite.sizes.log_lines;
     for (name, garbage) in [("Postfix's default log", false), ("the same, a tenth of it garbage", true)] {
         let found = measure(lines, garbage);
-        let seconds = found.time.as_secs_f64();
-        let per_line_ns = seconds * 1e9 / lines as f64;
+        let per_line_ns = found.processor.as_nanos() as f64 / lines as f64;
         let target = Target { most: 1e9 / LINES_PER_S, text: format!("≥ {} lines/s", LINES_PER_S as u64) };
         let ours = format!(
-            "{:.0} lines/s ({per_line_ns:.0} ns a line; {} sessions, at most {} open)",
-            lines as f64 / seconds,
+            "{:.0} lines/s ({per_line_ns:.0} ns a line; by the clock {:.0} lines/s; {} sessions, at most {} open)",
+            1e9 / per_line_ns,
+            lines as f64 / found.wall.as_secs_f64(),
             found.sessions,
             found.open_max
         );
@@ -50,8 +51,10 @@ pub fn run(suite: &Suite, table: &mut Table) {
 
 /// What a run gave.
 struct Found {
-    /// Time in the assembler.
-    time: Duration,
+    /// Processor time in the assembler.
+    processor: Duration,
+    /// Time by the clock.
+    wall: Duration,
     /// Sessions that ended.
     sessions: u64,
     /// The most that were open at one time.
@@ -70,7 +73,7 @@ fn measure(lines: usize, garbage: bool) -> Found {
     });
     let mut log = Log::new(garbage);
     let (mut piece, mut out) = (Vec::new(), Vec::new());
-    let (mut place, mut time, mut left) = (Place::default(), Duration::ZERO, lines);
+    let (mut place, mut wall, mut processor, mut left) = (Place::default(), Duration::ZERO, Duration::ZERO, lines);
     while left > 0 {
         piece.clear();
         let count = left.min(PIECE);
@@ -78,7 +81,7 @@ fn measure(lines: usize, garbage: bool) -> Found {
             log.line(&mut piece);
         }
         left -= count;
-        let start = Instant::now();
+        let (start, on_processor) = (Instant::now(), processor_time());
         let mut begin = 0;
         for end in memchr::memchr_iter(b'\n', &piece) {
             place = Place { offset: place.end, end: place.end + (end + 1 - begin) as u64, number: place.number + 1 };
@@ -89,12 +92,21 @@ fn measure(lines: usize, garbage: bool) -> Found {
                 out.clear();
             }
         }
-        time += start.elapsed();
+        wall += start.elapsed();
+        processor += processor_time() - on_processor;
     }
     assembler.finish(&mut out);
     let counts = assembler.counts();
     assert!(counts.sessions > 0 && counts.evicted == 0 && counts.lines == lines as u64);
-    Found { time, sessions: counts.sessions, open_max: counts.open_max }
+    Found { processor, wall, sessions: counts.sessions, open_max: counts.open_max }
+}
+
+/// Time that this thread has had a processor.
+fn processor_time() -> Duration {
+    let path = "/proc/thread-self/schedstat";
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| fail(&format!("{path}: {error}")));
+    let first = text.split(' ').next().and_then(|ns| ns.parse().ok());
+    Duration::from_nanos(first.unwrap_or_else(|| fail(&format!("{path}: expected a number of nanoseconds first"))))
 }
 
 /// What a client does next.
@@ -203,7 +215,7 @@ impl Log {
                 2 => writeln!(out, "{stamp} kernel: [{noise}] oom"),
                 _ => writeln!(out, "{stamp} postfix/smtpd[{noise}]: {noise:x}: from=<<<\"> to=<> to=<> to=<"),
             };
-            written.unwrap_or_else(|error| crate::suite::fail(&format!("the log can not be made: {error}")));
+            written.unwrap_or_else(|error| fail(&format!("the log can not be made: {error}")));
             return;
         }
         let process = self.below(CLIENTS as u64) as usize;

@@ -81,6 +81,10 @@ pub fn answer(code: u16, text: &[u8]) -> Answer {
             Answer::Deferred
         };
     }
+    // The code that most refusals have: nothing else needs to be looked for.
+    if enhanced == b"5.1.1" {
+        return Answer::UnknownUser;
+    }
     if says(&[
         "relay access denied",
         "relay not permitted",
@@ -117,7 +121,7 @@ pub fn answer(code: u16, text: &[u8]) -> Answer {
         "unknown address",
         "no such address",
     ];
-    if enhanced == b"5.1.1" || says(&unknown) { Answer::UnknownUser } else { Answer::Policy }
+    if says(&unknown) { Answer::UnknownUser } else { Answer::Policy }
 }
 
 /// An enhanced status code (RFC 3463) at the beginning, and what follows it.

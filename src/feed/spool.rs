@@ -76,6 +76,9 @@ impl SpoolState {
     }
 }
 
+/// Tells when lines that were handed in are safe, or why they are not.
+pub type Synced = oneshot::Receiver<Result<(), SpoolError>>;
+
 /// Lines to write, and whom to tell.
 struct Request {
     /// Whole lines, each with its line feed.
@@ -149,7 +152,7 @@ impl Spool {
     }
 
     /// Hand in whole lines without waiting; the receiver is told when they are safe. Errors: full, also when the disk is slow.
-    pub fn append(&self, text: Vec<u8>) -> Result<oneshot::Receiver<Result<(), SpoolError>>, SpoolError> {
+    pub fn append(&self, text: Vec<u8>) -> Result<Synced, SpoolError> {
         let (reply, told) = oneshot::channel();
         self.send(Request { text, reply: Some(reply), last: false })?;
         Ok(told)

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use flate2::Compression;
@@ -51,15 +52,17 @@ impl Feeder {
         let (mut http, mut syslog) = (None, Vec::new());
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let line = lines
-                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-                .expect("the feeder did not start");
+            let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) else {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("the feeder did not start");
+            };
             if let Some(address) = line.strip_prefix("http on ") {
                 http = Some(address.parse().unwrap());
             } else if let Some(rest) = line.strip_prefix("syslog on ") {
                 syslog.push(rest.split(' ').next().unwrap().parse().unwrap());
             } else if line.starts_with("ready: ") {
-                return Self { dir: dir.to_owned(), child, http: http.unwrap(), syslog };
+                break Self { dir: dir.to_owned(), child, http: http.unwrap(), syslog };
             }
         }
     }
@@ -86,7 +89,13 @@ impl Feeder {
     fn wait(&self, sql: &str, expected: i64) {
         let deadline = Instant::now() + PATIENCE;
         while self.number(sql) != expected {
-            assert!(Instant::now() < deadline, "{sql} is {} instead of {expected}", self.number(sql));
+            let marks = || self.number("SELECT read_generation * 1000000000 + read_offset FROM inputs");
+            assert!(
+                Instant::now() < deadline,
+                "{sql} is {} instead of {expected}, read to {}",
+                self.number(sql),
+                marks()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -158,10 +167,12 @@ fn bounce(n: u32) -> [String; 3] {
     ]
 }
 
-/// A time in RFC 3339, so many milliseconds after the beginning of today.
+/// A time in RFC 3339: ten minutes before the first call, and so many milliseconds. Older sessions would be idle by the wall clock.
 fn stamp(ms: u64) -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    let time = jiff::Timestamp::from_millisecond(((now / 86_400 - 1) * 86_400 * 1000 + ms) as i64).unwrap();
+    /// When this was first called.
+    static BEGIN: OnceLock<i64> = OnceLock::new();
+    let begin = BEGIN.get_or_init(|| jiff::Timestamp::now().as_second() - 600);
+    let time = jiff::Timestamp::from_millisecond(begin * 1000 + ms as i64).unwrap();
     time.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string()
 }
 
@@ -225,12 +236,12 @@ fn killed_at_any_moment_no_event_is_lost_and_none_doubled() {
         for _ in 0..=random(3) {
             let most = 1 + random(60);
             write(most, false, &mut random);
-            std::thread::sleep(Duration::from_micros(random(40_000)));
+            std::thread::sleep(Duration::from_micros(random(60_000)));
         }
         feeder.kill();
         if random(12) == 0 {
             // Rotation, sometimes while nobody looks.
-            for n in (1..6).rev() {
+            for n in (1..60).rev() {
                 let name = |n: u32| dir.path().join(format!("mail.log.{n}"));
                 let _ = fs::rename(name(n), name(n + 1));
             }
@@ -298,13 +309,6 @@ fn http_takes_what_shippers_send() {
     feeder.kill();
     let feeder = Feeder::start(dir.path());
     feeder.wait(EVENTS, 5);
-    // The same once more is no news.
-    assert_eq!(feeder.post("/v1/logs", token, objects(5).join("\n").as_bytes()).0, 200);
-    let scrape_until = Instant::now() + PATIENCE;
-    while feeder.scrape().sum("dnsbld_feed_sessions_total", &[("source", "http")]) < 1.0 {
-        assert!(Instant::now() < scrape_until);
-        std::thread::sleep(Duration::from_millis(20));
-    }
     feeder.stop();
     assert_eq!(number(dir.path(), EVENTS), 5);
     assert_eq!(number(dir.path(), "SELECT count(*) FROM lines"), 15, "each event with its three lines");
@@ -357,11 +361,12 @@ fn the_journal_is_read_by_its_cursor() {
     fs::write(dir.path().join("journalctl"), script).unwrap();
     fs::set_permissions(dir.path().join("journalctl"), fs::Permissions::from_mode(0o755)).unwrap();
     let mut entries = 0;
+    let begin_us = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros() - 600_000_000;
     let mut write = |n: u32| {
         let mut file = File::options().append(true).create(true).open(dir.path().join("entries")).unwrap();
         for line in bounce(n) {
             entries += 1;
-            let time_us = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros() - 60_000_000;
+            let time_us = begin_us + u128::from(n) * 10_000_000;
             writeln!(
                 file,
                 r#"{{"__CURSOR":"{entries}","__REALTIME_TIMESTAMP":"{time_us}","_HOSTNAME":"mx","SYSLOG_IDENTIFIER":"postfix/smtpd","_PID":"{n}","MESSAGE":"{line}"}}"#
@@ -438,7 +443,7 @@ fn a_feeder_that_can_not_start_says_why() {
     run("the token can not be read");
     fs::write(dir.path().join("token"), "short").unwrap();
     run("at least 16");
-    fs::write(dir.path().join("token"), "long enough for a token").unwrap();
+    fs::write(dir.path().join("token"), "long-enough-for-a-token").unwrap();
     let feeder = Feeder::start(dir.path());
     run("another feeder runs");
     feeder.stop();

@@ -219,8 +219,12 @@ impl Joiner {
         let connect = record.act == Act::Connect;
         if let Some(handle) = self.table.find(key) {
             let open = self.table.get(handle)?;
-            let handed_on = connect && std::mem::take(&mut open.passed);
-            if open.is_client(record) && (!connect || handed_on) {
+            let same = open.is_client(record);
+            let handed_on = if connect { open.passed.take() } else { None };
+            if let Some(place) = handed_on {
+                self.unpass(place, handle);
+            }
+            if same && (!connect || handed_on.is_some()) {
                 return Some(handle);
             }
             // Its end was not logged: the next client is there already.
@@ -362,7 +366,7 @@ impl Joiner {
             in_data: false,
             begun: false,
             ended: false,
-            passed: false,
+            passed: None,
             dropped: false,
             ambiguous: false,
             twofold: false,
@@ -375,9 +379,11 @@ impl Joiner {
 
     /// postscreen hands a client on: smtpd's `connect from` goes on with its session.
     fn pass(&mut self, message: &Message<'_>, record: &Record<'_>, handle: Handle) {
-        if let Some(client) = record.client {
-            let key = self.hasher.hash_one((message.host, client.ip));
-            self.passed.entry(key).or_default().push_back(handle);
+        let Some(client) = record.client else { return };
+        let place = self.hasher.hash_one((message.host, client.ip));
+        if let Some(open) = self.table.get(handle).filter(|open| open.passed.is_none()) {
+            open.passed = Some(place);
+            self.passed.entry(place).or_default().push_back(handle);
         }
     }
 
@@ -386,17 +392,21 @@ impl Joiner {
         if self.passed.is_empty() {
             return None;
         }
-        let client = record.client?;
-        let key = self.hasher.hash_one((message.host, client.ip));
-        let waiting = self.passed.get_mut(&key)?;
-        let mut found = None;
-        while let (None, Some(handle)) = (found, waiting.pop_front()) {
-            found = self.table.get(handle).and_then(|open| std::mem::take(&mut open.passed).then_some(handle));
+        let place = self.hasher.hash_one((message.host, record.client?.ip));
+        let handle = *self.passed.get(&place)?.front()?;
+        self.unpass(place, handle);
+        self.table.get(handle)?.passed = None;
+        Some(handle)
+    }
+
+    /// A session no longer waits to be greeted.
+    fn unpass(&mut self, place: u64, handle: Handle) {
+        if let Some(waiting) = self.passed.get_mut(&place) {
+            waiting.retain(|other| *other != handle);
+            if waiting.is_empty() {
+                self.passed.remove(&place);
+            }
         }
-        if waiting.is_empty() {
-            self.passed.remove(&key);
-        }
-        found
     }
 
     /// A session has a queue id for one of its transactions. `anew`: the id was given just now, whatever it stood for before.
@@ -531,6 +541,9 @@ impl Joiner {
     /// Ends a session.
     fn end(&mut self, handle: Handle, counts: &mut AssemblerCounts, out: &mut Vec<Observation>) {
         let Some(open) = self.table.remove(handle) else { return };
+        if let Some(place) = open.passed {
+            self.unpass(place, handle);
+        }
         for key in &open.queue {
             let Some(entry) = self.queue.get(*key) else { continue };
             let Some((_, index)) = entry.session.filter(|(session, _)| *session == handle) else { continue };

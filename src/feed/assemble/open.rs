@@ -46,8 +46,8 @@ pub(super) struct Open {
     pub begun: bool,
     /// Its closing line came.
     pub ended: bool,
-    /// It was handed on to another service of the server.
-    pub passed: bool,
+    /// It was handed on to another service of the server and waits to be greeted there: its place among those that do.
+    pub passed: Option<u64>,
     /// More was in the log than is kept.
     pub dropped: bool,
     /// More than one reading was possible.
@@ -76,8 +76,7 @@ impl Open {
         let queue_id = record.queue_id.or(under_way.as_ref().map(|id| id.as_bytes()));
         match &record.act {
             Act::Connect => self.begun = true,
-            Act::Pass => self.passed = true,
-            Act::Seen | Act::Disconnect { .. } => {}
+            Act::Pass | Act::Seen | Act::Disconnect { .. } => {}
             Act::Reply { answer, code } => self.replied = Some((answer.clone(), *code)),
             Act::End { closed, verbs } => {
                 self.closed = *closed;

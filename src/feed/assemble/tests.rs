@@ -150,6 +150,18 @@ fn sessions_of_postfix() {
          02 smtpd[2]: disconnect from h.example[192.0.2.1] ehlo=1 quit=1 commands=2",
         &["noise 192.0.2.1:4001 ok= no= Unknown complete", "noise 192.0.2.1 ok= no= Quit complete"],
     );
+    // Two visits of one client, greeted in the order they were handed on.
+    check(
+        "01 postscreen[1]: CONNECT from [192.0.2.1]:4001 to [127.0.0.1]:25
+         01 postscreen[1]: CONNECT from [192.0.2.1]:4002 to [127.0.0.1]:25
+         01 postscreen[1]: PASS OLD [192.0.2.1]:4001
+         01 postscreen[1]: PASS OLD [192.0.2.1]:4002
+         02 smtpd[2]: connect from h.example[192.0.2.1]
+         02 smtpd[3]: connect from h.example[192.0.2.1]
+         02 smtpd[3]: disconnect from h.example[192.0.2.1] ehlo=1 quit=1 commands=2
+         02 smtpd[2]: disconnect from h.example[192.0.2.1] ehlo=1 quit=1 commands=2",
+        &["noise 192.0.2.1:4001 ok= no= Quit complete", "noise 192.0.2.1:4002 ok= no= Quit complete"],
+    );
     // A new client on the same process: the old one's end was lost.
     check(
         "01 smtpd[2]: connect from h.example[192.0.2.1]

@@ -52,7 +52,7 @@ pub fn explain(place: &str, options: &ShowOptions, out: &mut dyn Write) -> Resul
     for session in &about {
         writeln!(out, "session   {}", as_json(&file, session))?;
         for transaction in &session.transactions {
-            writeln!(out, "          {transaction:?}")?;
+            writeln!(out, "          {}", readable(&format!("{transaction:?}")))?;
         }
     }
     if about.is_empty() {
@@ -138,8 +138,8 @@ fn readable(print: &str) -> String {
     let mut rest = print;
     while let Some(open) = rest.find('[') {
         let (before, list) = rest.split_at(open);
+        let Some(close) = list.find(']') else { break };
         words.push_str(before);
-        let close = list.find(']').unwrap_or(list.len() - 1);
         let octets: Option<Vec<u8>> = list[1..close]
             .split(',')
             .map(str::trim)
@@ -147,10 +147,16 @@ fn readable(print: &str) -> String {
             .map(|word| word.parse().ok())
             .collect();
         match octets {
-            Some(octets) => words.push_str(&format!("{:?}", text(&octets))),
-            None => words.push_str(&list[..=close]),
+            Some(octets) => {
+                words.push_str(&format!("{:?}", text(&octets)));
+                rest = &list[close + 1..];
+            }
+            // A list of something else, in which octets may stand.
+            None => {
+                words.push('[');
+                rest = &list[1..];
+            }
         }
-        rest = &list[close + 1..];
     }
     words + rest
 }

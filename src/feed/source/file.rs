@@ -126,6 +126,18 @@ impl Open {
         Ok(Some(count))
     }
 
+    /// Its first octets as far as they tell it from others: whole lines, since the beginning of one, such as a date, is that of many.
+    fn telling_head(&self) -> &[u8] {
+        let whole = memchr::memrchr(b'\n', &self.head).map_or(0, |at| at + 1);
+        if self.head.len() < HEAD_OCTETS_MAX { &self.head[..whole] } else { &self.head }
+    }
+
+    /// Is a candidate surely a copy of it?
+    fn is_copy(&self, candidate: &Candidate) -> bool {
+        let head = self.telling_head();
+        !head.is_empty() && candidate.head().is_ok_and(|other| other.starts_with(head))
+    }
+
     /// Has a candidate the same beginning?
     fn same_head(&self, candidate: &Candidate) -> bool {
         !self.head.is_empty() && candidate.head().is_ok_and(|head| head.starts_with(&self.head))
@@ -298,7 +310,7 @@ impl FileReader {
     /// Note what the open file is known by.
     fn remember(&mut self) {
         if let Some(open) = &self.open {
-            let identity = Identity::new(open.number, &open.head);
+            let identity = Identity::new(open.number, open.telling_head());
             let file =
                 SavedFile { generation: open.generation, identity, path: open.path.to_string_lossy().into_owned() };
             // A file of a former run that is read again keeps the longer head.
@@ -333,8 +345,11 @@ impl FileReader {
         let unpacked_too = |candidate: &Candidate| {
             candidate.packed && all.iter().any(|other| other.path == candidate.path.with_extension(""))
         };
-        let fit =
-            |candidate: &&Candidate| candidate.octets > 0 && !unpacked_too(candidate) && !open.same_head(candidate);
+        // A packed file without content is not empty on disk.
+        let filled = |candidate: &Candidate| candidate.head().is_ok_and(|head| !head.is_empty());
+        let fit = |candidate: &&Candidate| {
+            candidate.octets > 0 && !unpacked_too(candidate) && filled(candidate) && !open.is_copy(candidate)
+        };
         let come_before = after.iter().filter(fit).find(|candidate| self.known_generation(candidate).is_some());
         come_before.or_else(|| after.iter().find(fit)).map_or(End::Wait, |next| End::Next(next.clone()))
     }
@@ -342,7 +357,8 @@ impl FileReader {
     /// The number that a file had in a former run, if it is still to come.
     fn known_generation(&self, candidate: &Candidate) -> Option<u64> {
         let generation = self.open.as_ref()?.generation;
-        let mut later = self.known.range(generation + 1..);
+        // One that was empty is known by its number alone, which may be another file's by now; and nothing of it was read.
+        let mut later = self.known.range(generation + 1..).filter(|(_, file)| file.identity.head_octets > 0);
         later.find(|(_, file)| candidate.is(&file.identity)).map(|(&generation, _)| generation)
     }
 

@@ -63,13 +63,14 @@ impl Log {
         self.finish();
         for _ in 0..random.below(8) {
             let long = if random.below(4) == 0 { 900 } else { 30 };
-            let line = format!("line {} {}", self.written.len(), "x".repeat(random.below(long) as usize));
+            let line = format!("{:06} line {}", self.written.len(), "x".repeat(random.below(long) as usize));
             self.put(format!("{line}\n").as_bytes());
             self.written.push(line);
         }
         if random.below(4) == 0 {
-            let line = format!("line {} in two parts", self.written.len());
-            let at = 1 + random.below(10) as usize;
+            // Its beginning tells it from others, as a stamp does: a file of which less was seen can not be told from its successor.
+            let line = format!("{:06} line in two parts", self.written.len());
+            let at = 7 + random.below(10) as usize;
             self.put(&line.as_bytes()[..at]);
             self.half = Some((line, at));
         }

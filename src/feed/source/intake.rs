@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::normal::{self, Parts};
 use crate::feed::run::status::{Drop, InputStatus};
-use crate::feed::spool::{Spool, SpoolError};
+use crate::feed::spool::{Spool, SpoolError, Synced};
 use crate::sys::clock;
 
 /// Names of the message.
@@ -115,12 +115,7 @@ impl HttpSource {
     /// Take a body: its lines are handed to the spool, and safe when the receiver says so. Returns how many there were.
     ///
     /// Not for async code where bodies are large. Errors: 400, 413, 415, 503.
-    pub fn take(
-        &self,
-        body: &[u8],
-        encoding: Option<&str>,
-        plain: bool,
-    ) -> Result<(u64, Option<tokio::sync::oneshot::Receiver<Result<(), SpoolError>>>), IntakeError> {
+    pub fn take(&self, body: &[u8], encoding: Option<&str>, plain: bool) -> Result<(u64, Option<Synced>), IntakeError> {
         let unpacked;
         let body = match encoding.map(str::trim) {
             None | Some("" | "identity") => body,

@@ -19,7 +19,7 @@ use crate::sys::clock;
 const QUEUE_BATCHES_MAX: usize = 64;
 /// Rows of one transaction: enough that its end, which waits for the disk, costs little of each.
 const GROUP_ROWS_MAX: usize = 20_000;
-/// How long a transaction waits for more.
+/// The least time between two transactions, in which batches are gathered.
 const GROUP_WAIT: Duration = Duration::from_millis(50);
 /// Pause after a failure, such as a full disk.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -116,10 +116,11 @@ impl Writer {
 fn run(mut store: Store, batches: &Receiver<Batch>, counts: &StoreCounts) {
     let mut expire_at = clock::monotonic();
     let mut told = false;
+    let mut committed_at = Duration::ZERO;
     loop {
         let pause = expire_at.saturating_sub(clock::monotonic());
         let group = match batches.recv_timeout(pause) {
-            Ok(first) => gather(first, batches),
+            Ok(first) => gather(first, batches, committed_at + GROUP_WAIT),
             Err(RecvTimeoutError::Timeout) => Vec::new(),
             Err(RecvTimeoutError::Disconnected) => break,
         };
@@ -133,6 +134,7 @@ fn run(mut store: Store, batches: &Receiver<Batch>, counts: &StoreCounts) {
                     if let Some(told) = &store.told {
                         told.nudge();
                     }
+                    committed_at = clock::monotonic();
                     for batch in &group {
                         *batch.committed.lock().unwrap_or_else(|e| e.into_inner()) = batch.low_water;
                     }
@@ -169,9 +171,8 @@ fn run(mut store: Store, batches: &Receiver<Batch>, counts: &StoreCounts) {
     drop(store.lock);
 }
 
-/// Wait a moment for more, so that one wait for the disk serves many.
-fn gather(first: Batch, batches: &Receiver<Batch>) -> Vec<Batch> {
-    let until = clock::monotonic() + GROUP_WAIT;
+/// Wait for more until then, so that one wait for the disk serves many; what comes after a rest is not kept waiting.
+fn gather(first: Batch, batches: &Receiver<Batch>, until: Duration) -> Vec<Batch> {
     let mut rows = first.rows.len();
     let mut group = vec![first];
     while rows < GROUP_ROWS_MAX {
