@@ -218,7 +218,7 @@ impl Default for Protection {
 }
 
 /// `[feed.export]`: listings in other forms beside the zone file.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Export {
     /// A CIDR table for Postfix.
@@ -230,12 +230,6 @@ pub struct Export {
     /// Listings as JSON lines.
     #[serde(deserialize_with = "values::optional_path")]
     pub json_file: Option<PathBuf>,
-}
-
-impl Default for Export {
-    fn default() -> Self {
-        Self { postfix_file: None, postfix_defer: false, json_file: None }
-    }
 }
 
 impl super::Feed {

@@ -64,7 +64,7 @@ pub fn replay(replay: &Replay<'_>, told: &mut Told<'_>) -> Result<(), OperateErr
                 }
             });
         };
-        while let Some((place, text)) = lines.next().map_err(fault)? {
+        while let Some((place, text)) = lines.next_line().map_err(fault)? {
             assembler.line(&LogLine { place, text, arrived_ms: told.now_ms }, &mut out);
             out.drain(..).for_each(|observation| keep(observation, &mut waiting));
             if waiting.len() >= GROUP_ROWS {

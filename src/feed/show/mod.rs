@@ -69,7 +69,7 @@ pub fn sessions(files: &[PathBuf], options: &ShowOptions, out: &mut dyn Write) -
         let fault = |error| ShowError::File { file: file.clone(), error };
         let mut lines = Lines::open(file).map_err(fault)?;
         let mut assembler = Assembler::new(options.assembler(file));
-        while let Some((place, text)) = lines.next().map_err(fault)? {
+        while let Some((place, text)) = lines.next_line().map_err(fault)? {
             assembler.line(&LogLine { place, text, arrived_ms: options.now_ms }, &mut observed);
             print(file, &mut observed, out)?;
         }

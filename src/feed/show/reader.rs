@@ -48,7 +48,7 @@ impl Lines {
     }
 
     /// The next line, without its line end. Errors: it can not be read.
-    pub fn next(&mut self) -> io::Result<Option<(Place, &[u8])>> {
+    pub fn next_line(&mut self) -> io::Result<Option<(Place, &[u8])>> {
         self.line.clear();
         self.place.offset = self.place.end;
         loop {
