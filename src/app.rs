@@ -1,6 +1,7 @@
 //! The wiring: settings in, each module's options out, and the operations of the command line.
 
 mod feed;
+mod listing;
 mod relation;
 mod serve;
 
@@ -137,6 +138,7 @@ pub fn export(config: &Path, zone: &str, to: Format, out: &mut dyn Write) -> Res
     let zone = Zone::build(serve::zone_settings(zone), 0, serial, ZoneState::Ready, datasets);
     match to {
         Format::MasterFile => export::master_file(&zone, out)?,
+        Format::Nftables => export::nftables(&zone, out)?,
     }
     Ok(Exit::Done)
 }

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
+use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 use crate::dataset::Kind;
 use crate::export::Format;
 use crate::feed::Format as LogFormat;
+use crate::feed::subject::Subject;
 
 /// What every help text ends with.
 const EXIT_CODES: &str = "\
@@ -128,6 +130,9 @@ first address of its block where a host's has the address that was asked about. 
 wildcard exist without data. Partial addresses, and names below a wildcard that are no address, may be answered \
 otherwise. For names that are no host names, such as `a_b.example`, BIND wants `check-names ignore`.
 
+`nftables` gives two sets, of IPv4 and of IPv6 addresses. Warning: blocking them is not safe mode, since it keeps away all mail of the \
+listed hosts and not only mail with null sender.
+
 Example:
   dnsbld export --config zones/dnsbld.toml --zone bl.example.org --to master-file > bl.example.org.db
 
@@ -178,6 +183,51 @@ Example:
 Exit codes:
   0  done
   1  failure, or no such line
+  2  wrong usage";
+
+/// More on `feed replay`.
+const REPLAY_HELP: &str = "\
+Prints, for each host with evidence, how things stand at the last time in the logs: {\"subject\", \"score\", \"recipients\", \
+\"sessions\", \"codes\", \"listed\", \"first\", \"last\", \"expires\", \"protected_by\", \"would_list_at\"}. The rules are those of the \
+settings. Nothing is kept, and a running feeder is not touched. A log that is the `path` of a source is read as that source says; others \
+as --format, --timezone and --year say.
+
+Example:
+  dnsbld feed replay --config dnsbld.toml --format postfix --year 2026 mail.log.1 mail.log
+
+Exit codes:
+  0  done
+  1  failure
+  2  wrong usage";
+
+/// More on `feed why`.
+const WHY_HELP: &str = "\
+The weights that are shown add up to the score. What does not count says why: repeated within a day, solicited by mail of ours, too old, \
+or removed since.
+
+Example:
+  dnsbld feed why 203.0.113.9 --config dnsbld.toml --json
+
+Exit codes:
+  0  done
+  1  failure
+  2  wrong usage";
+
+/// More on the commands that look into the store or change it.
+const ACT_HELP: &str = "\
+The feeder may be running; it acts on a change within a second.
+
+Examples:
+  dnsbld feed listings --config dnsbld.toml --json
+  dnsbld feed history 203.0.113.9 --config dnsbld.toml
+  dnsbld feed remove 203.0.113.9 --reason 'callouts are off' --config dnsbld.toml
+  dnsbld feed allow 203.0.113.0/24 --days 30 --reason partner --config dnsbld.toml
+  dnsbld feed allow --end 203.0.113.0/24 --config dnsbld.toml
+  dnsbld feed forget --recipient alice@example.org --config dnsbld.toml
+
+Exit codes:
+  0  done
+  1  failure
   2  wrong usage";
 
 /// Authoritative DNS server for blocklists (DNSBLs).
@@ -261,6 +311,37 @@ pub enum Command {
     },
 }
 
+/// What `feed replay` reads.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct ReplayArgs {
+    /// The settings
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// How to read logs that are no source of the settings
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// Log files; `-` is standard input
+    #[arg(value_name = "LOG", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// The store that a command looks into.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct StoreArgs {
+    /// The settings
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Print JSON lines
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Reads a prefix, or an address as one.
+fn read_net(text: &str) -> Result<IpNet, String> {
+    let net = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
+    net.map_err(|_| "expected an address or a prefix such as 192.0.2.0/24".to_owned())
+}
+
 /// The feeder's own operations.
 #[derive(Debug, PartialEq, Eq, Subcommand)]
 pub enum FeedCommand {
@@ -293,6 +374,85 @@ pub enum FeedCommand {
         /// The line, counted from 1
         #[arg(value_name = "FILE:LINE")]
         place: String,
+    },
+    /// Run old logs through everything and print a JSON line for each host with evidence
+    #[command(after_long_help = REPLAY_HELP, after_help = EXIT_CODES)]
+    Replay(ReplayArgs),
+    /// Tell why a host is listed, or why not: each piece of evidence and what it weighs
+    #[command(after_help = EXIT_CODES, after_long_help = WHY_HELP)]
+    Why {
+        /// An address, or an IPv6 /64
+        #[arg(value_name = "IP")]
+        subject: Subject,
+        /// The store
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Print the listings in force
+    #[command(after_help = EXIT_CODES, after_long_help = ACT_HELP)]
+    Listings {
+        /// The store
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Print a host's listings, past and present, and what people did about it
+    #[command(after_help = EXIT_CODES, after_long_help = ACT_HELP)]
+    History {
+        /// An address, or an IPv6 /64
+        #[arg(value_name = "IP")]
+        subject: Subject,
+        /// The store
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Take a host off the list; new evidence lists it again
+    #[command(after_help = EXIT_CODES, after_long_help = ACT_HELP)]
+    Remove {
+        /// An address, or an IPv6 /64
+        #[arg(value_name = "IP")]
+        subject: Subject,
+        /// Why; it is kept in the history
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// The settings
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Keep a host or a network off the list whatever it does
+    #[command(after_help = EXIT_CODES, after_long_help = ACT_HELP)]
+    Allow {
+        /// An address or a prefix
+        #[arg(value_name = "IP|PREFIX", value_parser = read_net)]
+        net: IpNet,
+        /// For so many days [default: for ever]
+        #[arg(long, value_name = "N", conflicts_with = "end")]
+        days: Option<u32>,
+        /// Why; it is kept in the history
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+        /// Take it back
+        #[arg(long)]
+        end: bool,
+        /// The settings
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Forget a recipient, a host, or everything before a time
+    #[command(after_help = EXIT_CODES, after_long_help = ACT_HELP)]
+    #[command(group = clap::ArgGroup::new("what").required(true).args(["recipient", "ip", "before"]))]
+    Forget {
+        /// A mail address
+        #[arg(long, value_name = "ADDRESS")]
+        recipient: Option<String>,
+        /// A host
+        #[arg(long, value_name = "IP")]
+        ip: Option<Subject>,
+        /// A time, such as 2026-06-01T00:00:00Z
+        #[arg(long, value_name = "TIME")]
+        before: Option<jiff::Timestamp>,
+        /// The settings
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
     },
     /// Run as a filter of OpenSMTPD and pass what it reports to a source
     #[command(after_help = EXIT_CODES, after_long_help = FILTER_HELP)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, listing};
 use crate::cli::{FeedCommand, LogArgs};
 use crate::config::{FeedSource, Settings, SourceType};
 use crate::feed::joe_job::run::{Policies, ReadPolicies, RunOptions};
@@ -37,6 +37,7 @@ pub fn run(command: &FeedCommand, out: &mut dyn Write) -> Result<Exit, Failure> 
         FeedCommand::Explain { log, place } => show::explain(place, &options(log), out),
         FeedCommand::JoeJobs { config, json } => return show_joe_jobs(config, *json, out),
         FeedCommand::OpensmtpdFilter { config, source } => return opensmtpd_filter(config, source.as_deref(), out),
+        command => return listing::run(command, out),
     }
     // `main` knows a closed pipe by its own type.
     .map_err(|error| match error {
@@ -46,10 +47,14 @@ pub fn run(command: &FeedCommand, out: &mut dyn Write) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-/// The feeder's options; `None` where it is not enabled.
-pub(super) fn options(settings: &Settings) -> Option<FeedOptions> {
+/// The feeder's options; `None` where it is not enabled. Errors: a file that the settings name can not be read.
+pub(super) fn options(settings: &Settings) -> Result<Option<FeedOptions>, Failure> {
     let feed = &settings.feed;
-    feed.enabled.then(|| FeedOptions {
+    if !feed.enabled {
+        return Ok(None);
+    }
+    Ok(Some(FeedOptions {
+        judging: listing::options(settings)?,
         state_dir: settings.state_dir.clone(),
         sources: feed.sources.iter().map(source_options).collect(),
         probe_senders: ProbeSenders { local_parts: feed.probe_senders.clone() },
@@ -59,7 +64,7 @@ pub(super) fn options(settings: &Settings) -> Option<FeedOptions> {
             idle_ms: i64::from(feed.idle) * 1000,
             ..AssemblerLimits::default()
         },
-    })
+    }))
 }
 
 /// How joe-jobs are looked for; `None` where they are not. Errors: a secret that can not be read, or an address that can not be used.

@@ -83,7 +83,7 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
     };
     let joe_jobs = super::feed::joe_jobs(&settings, relation.clone(), runtime.handle(), zone_written)?;
     drop(inside);
-    let feed = super::feed::options(&settings);
+    let feed = super::feed::options(&settings)?;
     let feed = feed.map(|options| Feed::start(&options, joe_jobs, runtime.handle())).transpose()?;
     if let Some(feed) = &feed {
         say(feed.addresses());
@@ -121,6 +121,11 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
     let loading = loader.handle();
     // Set once, here.
     let _ = loader_of_zones.set(loading.clone());
+    if let Some(feed) = &feed {
+        // Told rather than noticed: a listing must be served within a second.
+        let loading = loading.clone();
+        feed.written().call(Box::new(move || loading.send(Command::LookNow)));
+    }
     // Signals are taken from here on, so that none that comes while the lists are read is lost.
     let signals = {
         let _inside = runtime.enter();

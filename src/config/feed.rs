@@ -8,9 +8,11 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use super::joe_jobs::JoeJobs;
+use super::listing::{Export, FeedMode, Policy, Protection, Weights};
 use super::place::{Map, Step};
 use super::{Http, SettingsError, values};
 use crate::feed::Format;
+use crate::feed::zone_file::check_url;
 
 /// `[feed]`: the feeder.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -30,6 +32,23 @@ pub struct Feed {
     pub idle: u32,
     /// Floods of bounces at one address.
     pub joe_jobs: JoeJobs,
+    /// List, or only say what would be listed.
+    #[serde(deserialize_with = "values::feed_mode")]
+    pub mode: FeedMode,
+    /// The zone file that listings are written into; `None` for none.
+    #[serde(deserialize_with = "values::optional_path")]
+    pub zone_file: Option<PathBuf>,
+    /// The page that explains a listing; `$` stands for the address.
+    #[serde(deserialize_with = "values::optional_text")]
+    pub url: Option<String>,
+    /// When a host is listed.
+    pub policy: Policy,
+    /// What signals are worth.
+    pub weights: Weights,
+    /// Who is protected.
+    pub protection: Protection,
+    /// Listings in other forms.
+    pub export: Export,
     /// What is read.
     #[serde(rename = "source")]
     pub sources: Vec<FeedSource>,
@@ -46,6 +65,13 @@ impl Default for Feed {
             // Longer than mail servers wait for a client's next command (RFC 5321 section 4.5.3.2: 5 minutes).
             idle: 900,
             joe_jobs: JoeJobs::default(),
+            mode: FeedMode::List,
+            zone_file: None,
+            url: None,
+            policy: Policy::default(),
+            weights: Weights::default(),
+            protection: Protection::default(),
+            export: Export::default(),
             sources: Vec::new(),
         }
     }
@@ -184,6 +210,13 @@ fn spool_octets() -> u64 {
 
 /// Check the sources, and name those that have no name. Errors: the first thing that can not be.
 pub(super) fn check(feed: &mut Feed, http: &Http, map: &Map<'_>) -> Result<(), SettingsError> {
+    if let Some(Err(why)) = feed.url.as_deref().map(check_url) {
+        return Err(map.fault(&[Step::Key("feed"), Step::Key("url")], format!("this is no `url` for listings: {why}")));
+    }
+    if feed.zone_file.is_none() && feed.export != Export::default() {
+        let message = "[feed.export] needs a `zone-file` in [feed], beside which it is written".to_owned();
+        return Err(map.fault(&[Step::Key("feed"), Step::Key("export")], message));
+    }
     let mut names: Vec<(String, u32)> = Vec::new();
     let mut stdin = None;
     for (at, source) in feed.sources.iter_mut().enumerate() {

@@ -10,6 +10,7 @@
 mod check;
 mod feed;
 mod joe_jobs;
+mod listing;
 #[cfg(test)]
 mod mail_tests;
 mod place;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 pub use feed::{Feed, FeedSource, SourceType};
 pub use joe_jobs::JoeJobs;
+pub use listing::{Export, FeedMode, Policy, Protection, Weights};
 pub use relation::Relation;
 pub use schema::{Acl, AnyAnswer, Authority, Dataset, Dns, Guard, Http, Load, OnExpire, Settings, Tcp, Workers, Zone};
 
@@ -121,10 +123,6 @@ impl Settings {
         for file in single.into_iter().flatten() {
             *file = base.join(&*file);
         }
-        for source in &mut self.feed.sources {
-            for file in [&mut source.path, &mut source.token_file].into_iter().flatten() {
-                *file = base.join(&*file);
-            }
-        }
+        self.feed.resolve(base);
     }
 }

@@ -21,7 +21,7 @@ pub(super) enum Step<'a> {
 }
 
 /// Tables that are no arrays; written `[[so]]` they would be.
-const TABLES: [&[Step<'static>]; 8] = [
+const TABLES: [&[Step<'static>]; 12] = [
     &[Step::Key("dns")],
     &[Step::Key("dns"), Step::Key("tcp")],
     &[Step::Key("http")],
@@ -30,6 +30,10 @@ const TABLES: [&[Step<'static>]; 8] = [
     &[Step::Key("feed")],
     &[Step::Key("feed"), Step::Key("joe-jobs")],
     &[Step::Key("relation")],
+    &[Step::Key("feed"), Step::Key("policy")],
+    &[Step::Key("feed"), Step::Key("weights")],
+    &[Step::Key("feed"), Step::Key("protection")],
+    &[Step::Key("feed"), Step::Key("export")],
 ];
 
 /// The file as a tree of spans.

@@ -429,7 +429,7 @@ fn sources() {
 fn bad_sources() {
     for (text, expected) in [
         ("[feed]\nenabeld = true", "did you mean `enabled`?"),
-        ("[feed]\nmode = 'list'", "unknown key `mode` in [feed]"),
+        ("[feed]\nmod = 'list'", "did you mean `mode`?"),
         ("[feed.source]\ntype = 'file'", "write [[feed.source]] with two brackets"),
         ("feed = 1", "write [feed] on a line of its own"),
         ("[[feed.source]]\npath = 'x'", "`type` is missing in [[feed.source]]"),
@@ -535,6 +535,10 @@ fn the_manual_is_complete() {
         ("[feed]", keys::<Feed>(), "[feed]\n"),
         ("[feed.joe-jobs]", keys::<JoeJobs>(), "[feed.joe-jobs]\n"),
         ("[relation]", keys::<Relation>(), "[relation]\n"),
+        ("[feed.policy]", keys::<Policy>(), "[feed.policy]\n"),
+        ("[feed.weights]", keys::<Weights>(), "[feed.weights]\n"),
+        ("[feed.protection]", keys::<Protection>(), "[feed.protection]\n"),
+        ("[feed.export]", keys::<Export>(), "[feed.export]\n"),
         ("[[feed.source]]", keys::<FeedSource>(), "[[feed.source]]\n"),
         ("[[zone]]", keys::<Zone>(), ZONE),
         (
@@ -549,7 +553,23 @@ fn the_manual_is_complete() {
         ),
     ];
     // Tables have sections of their own.
-    let tables = ["dns", "tcp", "http", "load", "acl", "feed", "joe-jobs", "relation", "source", "zone", "guard"];
+    let tables = [
+        "dns",
+        "tcp",
+        "http",
+        "load",
+        "acl",
+        "feed",
+        "joe-jobs",
+        "relation",
+        "source",
+        "policy",
+        "weights",
+        "protection",
+        "export",
+        "zone",
+        "guard",
+    ];
     let manual = std::fs::read_to_string("docs/settings.md").expect("run in the package's directory");
     let defaults = good(ZONE);
     let mut found = BTreeSet::new();
@@ -603,5 +623,67 @@ fn the_examples_of_the_manual_are_good() {
     for example in examples {
         let zone = if example.starts_with("datasets") { "[[zone]]\nname = 'bl.example.org'\n" } else { "" };
         good(&format!("{zone}{example}"));
+    }
+}
+
+#[test]
+fn the_rules_that_are_not_set_are_those_of_the_feeder() {
+    use crate::feed::evidence::{Signal, Weights as Real};
+    use crate::feed::policy::PolicyOptions;
+    let (policy, weights, real) = (Policy::default(), Weights::default(), PolicyOptions::default());
+    assert_eq!((policy.score, policy.score_at_once), (real.score_min, real.score_at_once));
+    let ms = |seconds: u32| i64::from(seconds) * 1000;
+    let times = [policy.half_life, policy.window, policy.repeat, policy.comeback, policy.spread, policy.clean].map(ms);
+    assert_eq!(
+        times,
+        [real.half_life_ms, real.window_ms, real.repeat_ms, real.comeback_ms, real.spread_ms_min, real.clean_ms]
+    );
+    assert_eq!(policy.terms.iter().map(|&term| ms(term)).collect::<Vec<_>>(), real.terms_ms);
+    let numbers =
+        [policy.recipients, policy.sessions, policy.invented_sessions, policy.invented_recipients, policy.reporters];
+    let real_numbers =
+        [real.recipients_min, real.sessions_min, real.whammies_min, real.whammy_recipients_min, real.reporters_min];
+    assert_eq!(numbers.map(|n| n as usize), real_numbers);
+    let protection = Protection::default();
+    assert_eq!(i64::from(protection.shared_factor), real.shared_factor);
+    assert_eq!(
+        (i64::from(protection.ratio_percent), i64::from(protection.ratio_days)),
+        (real.ratio_percent, real.ratio_days)
+    );
+    let points = [
+        weights.trap_mail,
+        weights.double_whammy,
+        weights.never_sent,
+        weights.callout,
+        weights.bounce,
+        weights.null_unknown,
+        weights.sender_unseen,
+        weights.postmaster,
+        weights.many_recipients,
+        weights.greylisted_gone,
+        weights.own_refusal,
+    ];
+    let real = Real::default();
+    assert_eq!(points, Signal::ALL.map(|signal| real.of(signal)));
+    assert_eq!((weights.solicited_callout, weights.solicited_bounce), (real.solicited_callout, real.solicited_bounce));
+}
+
+#[test]
+fn rules_that_can_not_be() {
+    for (text, expected) in [
+        ("[feed]\nmode = 'lists'", "\"list\" or \"observe\""),
+        ("[feed]\nurl = 'https://x/$1'", "no digit"),
+        ("[feed]\nurl = 'https://x/$/$'", "one `$`"),
+        ("[feed.policy]\nscore = -1", "points from 0 to 1000"),
+        ("[feed.policy]\nscore = 1.0005", "three places"),
+        ("[feed.policy]\nterms = []", "at least one duration"),
+        ("[feed.weights]\ncalout = 1", "callout"),
+        ("[feed.weights]\nsolicited-callout = 1.5", "from 0 to 1"),
+        ("[feed.protection]\nown-networks = ['192.0.2.1/24']", "bits below its prefix"),
+        ("[feed.export]\njson-file = 'x'", "needs a `zone-file`"),
+        ("[[feed.policy]]", "[feed.policy]"),
+    ] {
+        let error = Settings::parse(text, Path::new("x.toml")).expect_err(text).to_string();
+        assert!(error.contains(expected), "{text}: {error}");
     }
 }

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 use super::feed::SourceType;
+use super::listing::FeedMode;
 use super::place::nearest;
 use super::schema::{AnyAnswer, Authority, OnExpire, Workers};
 use crate::dataset::Kind;
@@ -189,6 +190,55 @@ pub(super) fn expiry<'de, D: Deserializer<'de>>(source: D) -> Result<Option<u32>
             Ok(n) => Ok(Some(n)),
             Err(message) => Err(format!("{message}, or \"never\"")),
         },
+    })
+}
+
+/// Thousandths of a number that has at most three places behind the point.
+fn thousandths(value: &Scalar, max: i64) -> Option<i64> {
+    let milli = match value {
+        Scalar::Integer(n) => n.checked_mul(1000)?,
+        // As near as a number of 52 bits comes to it.
+        Scalar::Float(n) if n.abs() < 1e9 && (n * 1000.0 - (n * 1000.0).round()).abs() < 1e-6 => {
+            (n * 1000.0).round() as i64
+        }
+        _ => return None,
+    };
+    (0..=max).contains(&milli).then_some(milli)
+}
+
+/// Points, as thousandths.
+pub(super) fn points<'de, D: Deserializer<'de>>(source: D) -> Result<i64, D::Error> {
+    one(source, |value| match thousandths(&value, 1_000_000) {
+        Some(milli) => Ok(milli),
+        None => value.wrong("points from 0 to 1000, with at most three places behind the point"),
+    })
+}
+
+/// A part of one, as thousandths.
+pub(super) fn fraction<'de, D: Deserializer<'de>>(source: D) -> Result<i64, D::Error> {
+    one(source, |value| match thousandths(&value, 1000) {
+        Some(milli) => Ok(milli),
+        None => value.wrong("a number from 0 to 1, with at most three places behind the point"),
+    })
+}
+
+/// Durations of listings, at least one.
+pub(super) fn terms<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<u32>, D::Error> {
+    let list = source.deserialize_any(List(|value| duration(&value)))?;
+    if list.is_empty() || list.contains(&0) {
+        return Err(D::Error::custom(
+            "expected at least one duration, none of them 0, such as [\"7d\", \"14d\", \"28d\"]",
+        ));
+    }
+    Ok(list)
+}
+
+/// What the feeder does with listings.
+pub(super) fn feed_mode<'de, D: Deserializer<'de>>(source: D) -> Result<FeedMode, D::Error> {
+    one(source, |value| match &value {
+        Scalar::Text(text) if text == "list" => Ok(FeedMode::List),
+        Scalar::Text(text) if text == "observe" => Ok(FeedMode::Observe),
+        _ => value.wrong("\"list\" or \"observe\""),
     })
 }
 

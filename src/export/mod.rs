@@ -3,6 +3,7 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`master_file`] | DNS master files (RFC 1035 section 5), for BIND, NSD, Knot and their like |
+//! | [`nftables()`](nftables) | sets for a packet filter |
 //! | `addresses` | the names of listed addresses: hosts, and blocks as wildcards |
 //! | `names` | the names of `dnset` and `generic`, with the wildcards among them |
 //! | `numeric` | names of theirs that are addresses or stand in the way of one |
@@ -28,6 +29,7 @@ mod addresses;
 mod file;
 mod master;
 mod names;
+mod nftables;
 mod numeric;
 mod records;
 #[cfg(test)]
@@ -38,17 +40,20 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use master::master_file;
+pub use nftables::nftables;
 
 /// The formats that there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A DNS master file.
     MasterFile,
+    /// Sets for nftables.
+    Nftables,
 }
 
 impl Format {
     /// Every format with its name on the command line.
-    pub const ALL: [(Self, &'static str); 1] = [(Self::MasterFile, "master-file")];
+    pub const ALL: [(Self, &'static str); 2] = [(Self::MasterFile, "master-file"), (Self::Nftables, "nftables")];
 }
 
 impl fmt::Display for Format {
@@ -59,7 +64,7 @@ impl fmt::Display for Format {
 
 /// A word that names no format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no format; there is master-file")]
+#[error("`{0}` is no format; there are master-file and nftables")]
 pub struct UnknownFormat(pub String);
 
 impl FromStr for Format {

@@ -15,16 +15,34 @@
 //! | [`joe_job`] | floods of bounces at one address: found, reported, kept off |
 //! | [`relation`] | the neighbour rule: may a bounce be sent to this sender |
 //! | [`session`] | what one client did in one connection, and what kinds of behaviour that is |
+//! | [`subject`], [`event`] | who is judged; a stored session as it is judged |
+//! | [`evidence`] | what an event shows, what that is worth, and whom it was aimed at |
+//! | [`policy`] | from the events of a host to its listings, a pure function |
+//! | [`protection`] | who is never listed, and who needs more |
+//! | [`listing`] | what judging gives |
+//! | [`ledger`] | judging in the store: what follows is written beside the events |
+//! | [`publish`] | what follows, in files, as soon as it follows and when it ends |
+//! | [`operate`] | the operator's commands: replay, why, listings, remove and their like |
+//! | [`zone_file`], [`aside`] | listings as a zone file and in other forms; how files are replaced |
 //! | [`source`] | where lines come from: files, spools, a journal |
 //! | [`spool`] | what can not be read again, safe on disk |
 //! | [`run`] | a thread for each source: from its lines to the store, exactly once |
 //! | [`store`] | events, counts, deliveries, and how far each source was read |
 
+pub mod aside;
 pub mod assemble;
 pub mod envelope;
+pub mod event;
+pub mod evidence;
 pub mod joe_job;
 pub mod kind;
+pub mod ledger;
 pub mod line;
+pub mod listing;
+pub mod operate;
+pub mod policy;
+pub mod protection;
+pub mod publish;
 pub mod record;
 pub mod relation;
 pub mod run;
@@ -34,7 +52,9 @@ pub mod show;
 pub mod source;
 pub mod spool;
 pub mod store;
+pub mod subject;
 pub mod time;
+pub mod zone_file;
 
 pub use assemble::{Assembler, AssemblerCounts, AssemblerLimits, AssemblerOptions, Mark};
 pub use kind::ProbeSenders;

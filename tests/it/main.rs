@@ -21,6 +21,7 @@ mod feed;
 mod garbage;
 mod joe_jobs;
 mod judge;
+mod listing;
 mod lists;
 mod load;
 mod message;

@@ -5,6 +5,7 @@
 //! rebuilt, and what comes out up to the former place of reading is thrown away: it was committed. Sessions that ended by the
 //! wall clock, which tells another time then, are remembered by their ids until the low-water mark has passed them.
 
+pub mod judging;
 mod recent;
 pub mod start;
 pub mod status;

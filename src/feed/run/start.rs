@@ -12,6 +12,7 @@ use notify::RecommendedWatcher;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
+use super::judging::{Judging, JudgingOptions};
 use super::status::{FeedStatus, InputStatus};
 use super::{Input, Reader};
 use crate::feed::assemble::{AssemblerLimits, AssemblerOptions};
@@ -19,6 +20,7 @@ use crate::feed::joe_job::JoeJobs;
 use crate::feed::joe_job::run::{ReadPolicies, RunOptions, Tell};
 use crate::feed::joe_job::webhook::Webhook;
 use crate::feed::kind::ProbeSenders;
+use crate::feed::publish::{PublishError, Written};
 use crate::feed::service::Format;
 use crate::feed::source::again::Taken;
 use crate::feed::source::file::{self, FileOptions, FileReader, ROTATE_QUIET};
@@ -47,6 +49,8 @@ pub struct FeedOptions {
     pub probe_senders: ProbeSenders,
     /// What bounds memory and patience.
     pub limits: AssemblerLimits,
+    /// How hosts are judged.
+    pub judging: JudgingOptions,
 }
 
 /// One source.
@@ -104,6 +108,9 @@ pub enum FeedError {
         /// What the system says.
         error: io::Error,
     },
+    /// Listings can not be published.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
     /// A token can not be read.
     #[error("{}: {why}", path.display())]
     Token {
@@ -138,6 +145,8 @@ pub struct Feed {
     watchers: Vec<RecommendedWatcher>,
     /// The store's thread.
     writer: Writer,
+    /// The threads of judging.
+    judging: Judging,
     /// What is shown.
     status: FeedStatus,
     /// The way in for HTTP.
@@ -206,6 +215,7 @@ impl Feed {
             inputs.push(store.input(&source.name)?);
         }
         let key = store.key().clone();
+        let (store, judging) = Judging::start(store, &options.state_dir, &options.judging)?;
         let (seen, joe_jobs) = match joe_jobs {
             Some(setup) => {
                 let (seen, joe_jobs) = setup.start(&store)?;
@@ -225,6 +235,7 @@ impl Feed {
             listeners: Vec::new(),
             watchers: Vec::new(),
             writer,
+            judging,
             status,
             intake: Intake::default(),
             addresses: Vec::new(),
@@ -353,6 +364,11 @@ impl Feed {
         &self.addresses
     }
 
+    /// What calls whoever reads the zone file.
+    pub fn written(&self) -> &Written {
+        self.judging.written()
+    }
+
     /// Stop: sources, spools, inputs, store. Sessions that are open are rebuilt at the next start.
     pub fn stop(self) {
         self.listeners.iter().for_each(AbortHandle::abort);
@@ -365,6 +381,7 @@ impl Feed {
             }
         }
         self.writer.stop();
+        self.judging.stop();
         if let Some(joe_jobs) = self.joe_jobs {
             joe_jobs.stop();
         }

@@ -33,7 +33,7 @@ pub fn explain(place: &str, options: &ShowOptions, out: &mut dyn Write) -> Resul
     let (mut envelope, mut clock) = (Envelope::default(), Clock::new(options.time_zone.clone(), options.year));
     let (mut observed, mut about) = (Vec::new(), Vec::new());
     let mut shown = Shown::default();
-    while let Some((place, text)) = lines.next().map_err(fault)? {
+    while let Some((place, text)) = lines.next_line().map_err(fault)? {
         let message = envelope.open(text, options.now_ms, &mut clock);
         if place.number == number {
             shown = show(text, message.as_ref(), options, out)?;

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 pub use self::explain::explain;
-use self::reader::Lines;
+pub use self::reader::Lines;
 use super::{Assembler, AssemblerLimits, AssemblerOptions, Format, LogLine, Observation, ProbeSenders};
 use crate::feed::session::{Answer, Count, Session, Transaction};
 
@@ -69,7 +69,7 @@ pub fn sessions(files: &[PathBuf], options: &ShowOptions, out: &mut dyn Write) -
         let fault = |error| ShowError::File { file: file.clone(), error };
         let mut lines = Lines::open(file).map_err(fault)?;
         let mut assembler = Assembler::new(options.assembler(file));
-        while let Some((place, text)) = lines.next().map_err(fault)? {
+        while let Some((place, text)) = lines.next_line().map_err(fault)? {
             assembler.line(&LogLine { place, text, arrived_ms: options.now_ms }, &mut observed);
             print(file, &mut observed, out)?;
         }

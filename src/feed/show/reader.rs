@@ -12,7 +12,7 @@ use crate::feed::line::{LINE_MAX, Place};
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Reads lines, of which at most [`LINE_MAX`] octets are kept.
-pub(super) struct Lines {
+pub struct Lines {
     /// The unpacked log.
     input: Box<dyn BufRead>,
     /// The line.
@@ -25,14 +25,14 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Opens a file; `-` is standard input. Errors: it can not be opened or read.
-    pub(super) fn open(file: &Path) -> io::Result<Self> {
+    pub fn open(file: &Path) -> io::Result<Self> {
         let raw: Box<dyn Read> =
             if file.as_os_str() == "-" { Box::new(io::stdin()) } else { Box::new(File::open(file)?) };
         Self::new(raw)
     }
 
     /// Reads from anything. Errors: it can not be read.
-    pub(super) fn new(raw: Box<dyn Read>) -> io::Result<Self> {
+    pub fn new(raw: Box<dyn Read>) -> io::Result<Self> {
         let mut raw = BufReader::with_capacity(LINE_MAX, raw);
         let packed = raw.fill_buf()?.starts_with(&GZIP);
         let mut input: Box<dyn BufRead> = if packed {
@@ -48,7 +48,7 @@ impl Lines {
     }
 
     /// The next line, without its line end. Errors: it can not be read.
-    pub(super) fn next(&mut self) -> io::Result<Option<(Place, &[u8])>> {
+    pub fn next_line(&mut self) -> io::Result<Option<(Place, &[u8])>> {
         self.line.clear();
         self.place.offset = self.place.end;
         loop {

@@ -38,7 +38,7 @@ fn packed_endless_and_long() {
     let read = |raw: Vec<u8>| {
         let mut lines = Lines::new(Box::new(Cursor::new(raw))).unwrap();
         let mut found = Vec::new();
-        while let Some((place, line)) = lines.next().unwrap() {
+        while let Some((place, line)) = lines.next_line().unwrap() {
             found.push((place.offset, place.end, place.number, line.len()));
         }
         found

@@ -7,7 +7,7 @@
 pub mod key;
 pub mod rows;
 pub mod schema;
-mod writer;
+pub(in crate::feed) mod writer;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -19,6 +19,8 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
 use super::joe_job::hit::{self, Existence, Hit, Target};
+use super::ledger::{self, Ledger};
+use super::publish::Nudge;
 use super::source::candidates::Identity;
 use super::source::{Position, Saved, SavedFile};
 use key::HashKey;
@@ -36,6 +38,8 @@ const BUSY: Duration = Duration::from_secs(10);
 const LINES_DAYS: i64 = 28;
 /// Days that events, and counts of what was no event, are kept.
 const EVENTS_DAYS: i64 = 180;
+/// Days for which an event matters to what comes after it: evidence is forgotten after them.
+const JUDGED_DAYS: i64 = 30;
 /// Days that deliveries are kept.
 const DELIVERIES_DAYS: i64 = 30;
 
@@ -60,6 +64,10 @@ pub struct Store {
     key: HashKey,
     /// Held as long as the store is open.
     lock: File,
+    /// Judges what is written.
+    ledger: Option<Ledger>,
+    /// Told after each commit.
+    told: Option<Nudge>,
 }
 
 impl Store {
@@ -92,7 +100,14 @@ impl Store {
         }
         let key = HashKey::load(directory).map_err(|e| fail(directory, format!("no key for recipients: {e}")))?;
         let connection = open_file(&path)?;
-        Ok(Self { path, connection, key, lock })
+        Ok(Self { path, connection, key, lock, ledger: None, told: None })
+    }
+
+    /// Judge what is written from now on, and tell it after each commit.
+    #[must_use]
+    pub fn judged_by(mut self, ledger: Ledger, told: Nudge) -> Self {
+        (self.ledger, self.told) = (Some(ledger), Some(told));
+        self
     }
 
     /// The key of recipients' hashes.
@@ -180,6 +195,36 @@ impl Store {
     }
 }
 
+/// The store of a state directory beside a feeder that may be running, for commands. It must exist.
+///
+/// Errors: it does not, or can not be used.
+pub fn open_beside(directory: &Path) -> Result<(Connection, HashKey), StoreError> {
+    let path = directory.join(FILE);
+    if !path.exists() {
+        let why = "there is no store; `state-dir` must be that of a feeder that has run".to_owned();
+        return Err(StoreError { path, why });
+    }
+    let key = HashKey::load(directory)
+        .map_err(|e| StoreError { path: path.clone(), why: format!("no key for recipients: {e}") })?;
+    Ok((open_file(&path)?, key))
+}
+
+/// A store in memory, for logs that are read once. Errors: what SQLite says.
+pub fn in_memory() -> Result<Connection, StoreError> {
+    let make = || -> Result<Connection, MigrateError> {
+        let mut connection = Connection::open_in_memory()?;
+        schema::migrate(&mut connection)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        Ok(connection)
+    };
+    make().map_err(|error| match error {
+        MigrateError::Sqlite(error) => explain(Path::new("memory"), &error),
+        MigrateError::Other | MigrateError::Newer(_) => {
+            StoreError { path: "memory".into(), why: "a new database is not empty".to_owned() }
+        }
+    })
+}
+
 /// Open the file and bring it to the present version.
 fn open_file(path: &Path) -> Result<Connection, StoreError> {
     let open = || -> Result<Connection, MigrateError> {
@@ -241,9 +286,11 @@ fn signed(n: u64) -> i64 {
 }
 
 /// Delete what has been kept long enough, at most `rows_max` of each; true when there was no more. Errors: what SQLite says.
-fn expire(connection: &Connection, now_ms: i64, rows_max: u32) -> rusqlite::Result<bool> {
+pub(in crate::feed) fn expire(connection: &Connection, now_ms: i64, rows_max: u32) -> rusqlite::Result<bool> {
     let before = |days: i64| now_ms - days * 86_400_000;
     let mut done = true;
+    // What followed from events that go stays; from here on everything that is judged by is still there.
+    ledger::expired(connection, before(EVENTS_DAYS - JUDGED_DAYS))?;
     for (sql, bound) in [
         (
             "DELETE FROM lines WHERE event IN (SELECT event FROM events WHERE time_ms < ?1 \

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::rows::{self, Count, DeliveryRow, Event, Row};
 use super::{Store, expire, explain, signed};
+use crate::feed::ledger::Ledger;
 use crate::feed::source::{Position, SavedFile};
 use crate::sys::clock;
 
@@ -125,10 +126,13 @@ fn run(mut store: Store, batches: &Receiver<Batch>, counts: &StoreCounts) {
         };
         let mut tries = 0;
         while !group.is_empty() {
-            match commit(&mut store.connection, &group, counts) {
+            match commit(&mut store.connection, &group, store.ledger.as_ref(), counts) {
                 Ok(()) => {
                     if std::mem::take(&mut told) {
                         tracing::info!("{}: the store can be written again", store.path.display());
+                    }
+                    if let Some(told) = &store.told {
+                        told.nudge();
                     }
                     committed_at = clock::monotonic();
                     for batch in &group {
@@ -179,9 +183,15 @@ fn gather(first: Batch, batches: &Receiver<Batch>, until: Duration) -> Vec<Batch
     group
 }
 
-/// Write a group in one transaction. Errors: what SQLite says; nothing was written then.
-fn commit(connection: &mut Connection, group: &[Batch], counts: &StoreCounts) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
+/// Write a group, and what a ledger makes of it, in one transaction. Errors: what SQLite says; nothing was written then.
+pub fn commit(
+    connection: &mut Connection,
+    group: &[Batch],
+    ledger: Option<&Ledger>,
+    counts: &StoreCounts,
+) -> rusqlite::Result<()> {
+    // At once for writing: what is read before must not have changed when it is written.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let (mut events, mut duplicates, mut counted, mut deliveries) = (0, 0, 0, 0);
     for batch in group {
         for row in &batch.rows {
@@ -199,6 +209,9 @@ fn commit(connection: &mut Connection, group: &[Batch], counts: &StoreCounts) ->
             }
         }
         put_marks(&transaction, batch)?;
+    }
+    if let Some(ledger) = ledger {
+        ledger.took(&transaction, group)?;
     }
     transaction.commit()?;
     for (counter, n) in [
