@@ -95,16 +95,22 @@ pub(super) fn joe_jobs(
         })
     });
     let options = RunOptions {
-        detector: JoeJobOptions {
-            sources_min: jobs.sources_min,
-            ratio_min: jobs.ratio_min,
-            cool_down_minutes: i64::from(jobs.cool_down) / 60,
-        },
+        detector: detector(settings),
         reports_file: settings.state_dir.join(state::REPORTS_FILE),
         key_file: jobs.key_file.clone().unwrap_or_else(|| settings.state_dir.join(state::KEY_FILE)),
         zone_file: jobs.zone_file.clone(),
     };
     Ok(Some(JoeJobSetup { options, webhook, zone_written, policies }))
+}
+
+/// When a joe-job is one.
+pub(super) fn detector(settings: &Settings) -> JoeJobOptions {
+    let jobs = &settings.feed.joe_jobs;
+    JoeJobOptions {
+        sources_min: jobs.sources_min,
+        ratio_min: jobs.ratio_min,
+        cool_down_minutes: i64::from(jobs.cool_down) / 60,
+    }
 }
 
 /// The secret in a file. Errors: it can not be read, or is too short to be one.

@@ -236,7 +236,8 @@ fn replay(args: &ReplayArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
         };
         ReplayLog { file: file.clone(), assembler }
     };
-    let replay = Replay { logs: args.files.iter().map(log).collect(), ledger: &ledger, key: &key };
+    let joe_jobs = settings.feed.joe_jobs.enabled.then(|| super::feed::detector(&settings));
+    let replay = Replay { logs: args.files.iter().map(log).collect(), ledger: &ledger, key: &key, joe_jobs };
     let observe = settings.feed.mode == FeedMode::Observe;
     let mut told = Told { out, json: true, url: settings.feed.url.as_deref(), observe, now_ms: now_ms() };
     failure(operate::replay(&replay, &mut told))

@@ -61,6 +61,8 @@ pub struct Tell {
     pub zone_written: Box<dyn Fn() + Send>,
     /// The domain's policies, for the reports.
     pub policies: Option<ReadPolicies>,
+    /// Takes all times in which targets were flooded, whenever they have changed; called again later where it gives false.
+    pub intervals: Box<dyn Fn(&[Interval]) -> bool + Send>,
     /// Have all sources been read to their ends? Then the wall clock is the log's.
     pub still: Box<dyn Fn() -> bool + Send>,
 }
@@ -91,6 +93,16 @@ impl Shared {
     /// The log's clock says `now_ms`.
     fn advance(&mut self, now_ms: i64) {
         self.detector.advance(now_ms, &mut self.changes);
+    }
+
+    /// See [`JoeJobs::intervals`].
+    fn intervals(&self) -> Vec<Interval> {
+        let past = self.history.iter().filter_map(|report| Some((report.target()?, report.clone())));
+        let mut found: Vec<Interval> =
+            past.chain(self.detector.reports()).flat_map(|(target, report)| report.intervals(&target)).collect();
+        found.sort();
+        found.dedup();
+        found
     }
 }
 
@@ -167,6 +179,7 @@ impl JoeJobs {
             raised: Arc::clone(&raised),
             tell,
             policies,
+            told: None,
         };
         // Before anybody asks.
         worker.protect();
@@ -208,13 +221,7 @@ impl JoeJobs {
 
     /// The times in which targets were flooded: for each, all mail counts as that to one recipient.
     pub fn intervals(&self) -> Vec<Interval> {
-        let shared = lock(&self.shared);
-        let past = shared.history.iter().filter_map(|report| Some((report.target()?, report.clone())));
-        let mut found: Vec<Interval> =
-            past.chain(shared.detector.reports()).flat_map(|(target, report)| report.intervals(&target)).collect();
-        found.sort();
-        found.dedup();
-        found
+        lock(&self.shared).intervals()
     }
 
     /// Joe-jobs, as numbers.
@@ -259,11 +266,14 @@ struct Worker {
     tell: Tell,
     /// Policies looked up, by the report's id.
     policies: HashMap<String, Policies>,
+    /// The intervals that were told last.
+    told: Option<Vec<Interval>>,
 }
 
 impl Worker {
     /// Work until nobody can wake it any more.
     fn run(mut self, woken: &Receiver<()>) {
+        self.tell_intervals();
         loop {
             let ending = match woken.recv_timeout(REFRESH) {
                 Ok(()) => false,
@@ -287,6 +297,7 @@ impl Worker {
     fn work(&mut self, ending: bool) {
         let changes = std::mem::take(&mut lock(&self.shared).changes);
         self.protect();
+        self.tell_intervals();
         for Change { event, mut report, .. } in changes {
             match event {
                 Event::Raised => {
@@ -331,6 +342,14 @@ impl Worker {
             }
         }
         self.write_reports();
+    }
+
+    /// Tell the times in which targets were flooded, if they are others than those told last.
+    fn tell_intervals(&mut self) {
+        let intervals = lock(&self.shared).intervals();
+        if self.told.as_ref() != Some(&intervals) && (self.tell.intervals)(&intervals) {
+            self.told = Some(intervals);
+        }
     }
 
     /// Add what was looked up to a report.

@@ -365,8 +365,13 @@ fn start(directory: &Path, stored: Vec<Hit>, webhook: Option<Webhook>) -> JoeJob
         assert_eq!(domain, "example.org");
         run::Policies { spf: Some("v=spf1 -all".to_owned()), dmarc: Some(String::new()) }
     };
-    let tell =
-        Tell { webhook, zone_written: Box::new(|| {}), policies: Some(Box::new(policies)), still: Box::new(|| false) };
+    let tell = Tell {
+        webhook,
+        zone_written: Box::new(|| {}),
+        policies: Some(Box::new(policies)),
+        intervals: Box::new(|_| true),
+        still: Box::new(|| false),
+    };
     JoeJobs::start(options, stored, tell).unwrap()
 }
 

@@ -6,6 +6,7 @@
 
 mod actions;
 mod derived;
+pub mod flooded;
 pub mod marks;
 mod read;
 pub mod schema;

@@ -5,9 +5,8 @@ use std::net::IpAddr;
 use rusqlite::{Connection, Row, params};
 
 use super::marks::{SENT, SOLICITED};
-use super::{Ledger, actions, derived};
+use super::{Ledger, actions, derived, flooded};
 use crate::feed::event::{self, Event, EventPlace, EventRecipient, EventTransaction, SenderClass};
-use crate::feed::evidence::JoeJob;
 use crate::feed::policy::Facts;
 use crate::feed::session::{Answer, Body, Kind, Kinds};
 use crate::feed::subject::Subject;
@@ -89,13 +88,7 @@ impl Ledger {
         let days = statement
             .query_map(params![first, last, Kind::MailAccepted as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let messages = days.collect::<rusqlite::Result<_>>()?;
-        let mut statement =
-            store.prepare_cached("SELECT domain, from_ms, to_ms FROM joe_jobs ORDER BY from_ms, domain")?;
-        let jobs = statement.query_map([], |row| {
-            let to_ms: Option<i64> = row.get(2)?;
-            Ok(JoeJob { domain: row.get(0)?, from_ms: row.get(1)?, to_ms: to_ms.unwrap_or(i64::MAX) })
-        })?;
-        let joe_jobs = jobs.collect::<rusqlite::Result<_>>()?;
+        let joe_jobs = flooded::stored(store)?;
         let (removals, allowances) = actions::of(store, subject)?;
         let base = derived::base(store, subject)?;
         Ok(Facts { removals, allowances, exemption: self.exemption(subject), messages, joe_jobs, base })

@@ -1,6 +1,8 @@
 //! Judging out of a store.
 
 use super::*;
+use crate::feed::joe_job::Target;
+use crate::feed::joe_job::detector::Interval;
 use crate::feed::line::Place;
 use crate::feed::session::{Answer, Body, Client, Delivery, Kind, Kinds, Recipient, Session, Transaction as Mail};
 use crate::feed::session::{Closed, Verbs};
@@ -95,6 +97,39 @@ fn what_follows_is_written_with_the_events() {
     // The same once more changes nothing.
     put(&mut store, &ledger, five("2001:db8::1"));
     assert_eq!(changed(&store, number).unwrap(), (1, Vec::new()));
+}
+
+#[test]
+fn a_domain_under_a_joe_job_is_one_recipient_from_then_on() {
+    let (mut store, ledger) = (store(), ledger(LedgerOptions::default()));
+    let bounce = |n: i64| {
+        let to = format!("u{n}@example.org");
+        row(session(n as u128, n * 10 * MINUTE, "203.0.113.9", Kind::BackscatterRejected, &to, Answer::UnknownUser))
+    };
+    put(&mut store, &ledger, (0..5).map(bounce).collect());
+    assert_eq!(listed(&store, 41), "203.0.113.9");
+    let interval = |from: i64, to_ms| {
+        let target = Target::Domain("example.org".into());
+        flooded::of_intervals(&[Interval { target, from_ms: from * MINUTE, to_ms }])
+    };
+    for (jobs, expected) in [
+        (interval(0, i64::MAX), ""),
+        (Vec::new(), "203.0.113.9"),
+        (interval(5, 40 * MINUTE + 1), ""),
+        // Over before the last but one.
+        (interval(0, 10 * MINUTE), "203.0.113.9"),
+        (interval(0, i64::MAX), ""),
+    ] {
+        ledger.set_joe_jobs(&mut store, &jobs).unwrap();
+        assert_eq!(
+            (flooded::stored(&store).unwrap(), listed(&store, 41).as_str()),
+            (jobs.clone(), expected),
+            "{jobs:?}"
+        );
+        let before = changed(&store, 0).unwrap().0;
+        ledger.set_joe_jobs(&mut store, &jobs).unwrap();
+        assert_eq!(changed(&store, 0).unwrap().0, before, "the same once more");
+    }
 }
 
 #[test]

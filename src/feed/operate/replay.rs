@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use rusqlite::params;
 
 use super::{OperateError, Told, line};
-use crate::feed::ledger::Ledger;
+use crate::feed::joe_job::{JoeJobOptions, detector};
+use crate::feed::ledger::{Ledger, flooded};
 use crate::feed::session::Observation;
 use crate::feed::show::Lines;
 use crate::feed::source::Position;
@@ -34,6 +35,8 @@ pub struct Replay<'r> {
     pub ledger: &'r Ledger,
     /// Makes hashes of recipients; the ledger's.
     pub key: &'r HashKey,
+    /// When a joe-job is one; `None` where they are not looked for.
+    pub joe_jobs: Option<JoeJobOptions>,
 }
 
 /// Read logs and print a line for each host with evidence, as things stand at the last time in the logs. Nothing is kept.
@@ -74,6 +77,10 @@ pub fn replay(replay: &Replay<'_>, told: &mut Told<'_>) -> Result<(), OperateErr
         assembler.finish(&mut out);
         out.drain(..).for_each(|observation| keep(observation, &mut waiting));
         writer::commit(&mut store, &[batch(input, &mut waiting)], Some(replay.ledger), &counts)?;
+    }
+    if let Some(options) = replay.joe_jobs {
+        let intervals = detector::intervals(store::null_sender_hits(&store, i64::MIN)?, options);
+        replay.ledger.set_joe_jobs(&mut store, &flooded::of_intervals(&intervals))?;
     }
     for subject in replay.ledger.subjects(&store)? {
         let judged = replay.ledger.judge(&store, subject)?;

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::feed::ledger::{Ledger, LedgerOptions};
+use crate::feed::joe_job::detector::Interval;
+use crate::feed::ledger::{Ledger, LedgerOptions, flooded};
 use crate::feed::publish::{Nudge, PublishError, PublishOptions, PublishThread, Publisher, Written};
 use crate::feed::store::{self, Store};
 
@@ -36,6 +37,8 @@ pub struct Judging {
     stop: Arc<AtomicBool>,
     /// Calls whoever reads the zone file.
     written: Written,
+    /// The rules.
+    ledger: Ledger,
 }
 
 impl Judging {
@@ -66,12 +69,27 @@ impl Judging {
                 .name("rules".to_owned())
                 .spawn(move || follow(&ledger, &directory, &stop, &nudge))?
         };
-        Ok((store.judged_by(ledger, nudge), Self { publishing, rules, stop, written }))
+        Ok((store.judged_by(ledger.clone(), nudge), Self { publishing, rules, stop, written, ledger }))
     }
 
     /// What calls whoever reads the zone file.
     pub fn written(&self) -> &Written {
         &self.written
+    }
+
+    /// What takes the joe-jobs that are found; false where the store could not be written.
+    pub fn takes_joe_jobs(&self, directory: &Path) -> Box<dyn Fn(&[Interval]) -> bool + Send> {
+        let (ledger, directory) = (self.ledger.clone(), directory.to_owned());
+        Box::new(move |intervals| {
+            let jobs = flooded::of_intervals(intervals);
+            let done = store::open_beside(&directory)
+                .map_err(|error| error.to_string())
+                .and_then(|(mut store, _)| ledger.set_joe_jobs(&mut store, &jobs).map_err(|error| error.to_string()));
+            if let Err(error) = &done {
+                tracing::warn!("joe-jobs can not be counted as one recipient yet: {error}; tried again");
+            }
+            done.is_ok()
+        })
     }
 
     /// End the threads. What follows from the last events is published at the next start.

@@ -17,6 +17,7 @@ use super::status::{FeedStatus, InputStatus};
 use super::{Input, Reader};
 use crate::feed::assemble::{AssemblerLimits, AssemblerOptions};
 use crate::feed::joe_job::JoeJobs;
+use crate::feed::joe_job::detector::Interval;
 use crate::feed::joe_job::run::{ReadPolicies, RunOptions, Tell};
 use crate::feed::joe_job::webhook::Webhook;
 use crate::feed::kind::ProbeSenders;
@@ -171,7 +172,11 @@ pub struct JoeJobSetup {
 
 impl JoeJobSetup {
     /// Start with what the store knows. What is returned first wants to know of all sources. Errors: files that can not be used.
-    fn start(self, store: &Store) -> Result<(Arc<OnceLock<FeedStatus>>, JoeJobs), FeedError> {
+    fn start(
+        self,
+        store: &Store,
+        intervals: Box<dyn Fn(&[Interval]) -> bool + Send>,
+    ) -> Result<(Arc<OnceLock<FeedStatus>>, JoeJobs), FeedError> {
         let now_ms = (clock::now_f64() * 1000.0) as i64;
         let hits = store.null_sender_hits(now_ms - JOE_JOB_DAYS * 86_400_000)?;
         let seen = Arc::<OnceLock<FeedStatus>>::default();
@@ -180,6 +185,7 @@ impl JoeJobSetup {
             webhook: self.webhook,
             zone_written: self.zone_written,
             policies: self.policies,
+            intervals,
             still: Box::new(move || {
                 feed.get().is_some_and(|feed| feed.inputs.iter().all(|input| input.state().behind_s() == 0.0))
             }),
@@ -218,7 +224,7 @@ impl Feed {
         let (store, judging) = Judging::start(store, &options.state_dir, &options.judging)?;
         let (seen, joe_jobs) = match joe_jobs {
             Some(setup) => {
-                let (seen, joe_jobs) = setup.start(&store)?;
+                let (seen, joe_jobs) = setup.start(&store, judging.takes_joe_jobs(&options.state_dir))?;
                 (Some(seen), Some(Arc::new(joe_jobs)))
             }
             None => (None, None),

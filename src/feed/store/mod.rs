@@ -167,32 +167,34 @@ impl Store {
 
     /// Null-sender mail since `since_ms`, in the log's order, as [`joe_job`](crate::feed::joe_job) counts it. Errors: what SQLite says.
     pub fn null_sender_hits(&self, since_ms: i64) -> Result<Vec<Hit>, StoreError> {
-        let sql = "SELECT e.end_ms, e.ip, r.hash, r.domain, r.answer, t.message_id FROM events e \
-                   JOIN transactions t USING (event) JOIN recipients r ON r.event = t.event AND r.place = t.place \
-                   WHERE e.time_ms >= ?1 AND t.sender = 'null' AND NOT r.random ORDER BY e.end_ms, e.id, t.place, r.nth";
-        let read = || -> rusqlite::Result<Vec<Hit>> {
-            let mut statement = self.connection.prepare(sql)?;
-            let rows = statement.query_map([since_ms], |row| {
-                let (ip, hash) = (Ipv6Addr::from(row.get::<_, [u8; 16]>(1)?), row.get::<_, Option<[u8; 16]>>(2)?);
-                let (domain, answer) = (row.get::<_, Option<String>>(3)?, row.get::<_, String>(4)?);
-                let target = match (rows::existence(&answer), hash, domain) {
-                    (Some(Existence::Known), Some(hash), _) => Some(Target::Recipient(hash)),
-                    (Some(Existence::Invented), _, Some(domain)) => Some(Target::Domain(domain.into())),
-                    _ => None,
-                };
-                let message_id = row.get::<_, Option<Vec<u8>>>(5)?.map(|id| String::from_utf8_lossy(&id).into());
-                let (time_ms, source) = (row.get(0)?, hit::source(ip.into()));
-                Ok(target.map(|target| Hit { time_ms, target, address: None, source, message_id }))
-            })?;
-            rows.filter_map(Result::transpose).collect()
-        };
-        read().map_err(|error| explain(&self.path, &error))
+        null_sender_hits(&self.connection, since_ms).map_err(|error| explain(&self.path, &error))
     }
 
     /// Start the thread that writes. Errors: the system has no thread left.
     pub fn start(self) -> io::Result<Writer> {
         Writer::start(self)
     }
+}
+
+/// Every recipient of null-sender mail since a time, in the order of the log's clock. Errors: what SQLite says.
+pub fn null_sender_hits(store: &Connection, since_ms: i64) -> rusqlite::Result<Vec<Hit>> {
+    let sql = "SELECT e.end_ms, e.ip, r.hash, r.domain, r.answer, t.message_id FROM events e \
+               JOIN transactions t USING (event) JOIN recipients r ON r.event = t.event AND r.place = t.place \
+               WHERE e.time_ms >= ?1 AND t.sender = 'null' AND NOT r.random ORDER BY e.end_ms, e.id, t.place, r.nth";
+    let mut statement = store.prepare(sql)?;
+    let rows = statement.query_map([since_ms], |row| {
+        let (ip, hash) = (Ipv6Addr::from(row.get::<_, [u8; 16]>(1)?), row.get::<_, Option<[u8; 16]>>(2)?);
+        let (domain, answer) = (row.get::<_, Option<String>>(3)?, row.get::<_, String>(4)?);
+        let target = match (rows::existence(&answer), hash, domain) {
+            (Some(Existence::Known), Some(hash), _) => Some(Target::Recipient(hash)),
+            (Some(Existence::Invented), _, Some(domain)) => Some(Target::Domain(domain.into())),
+            _ => None,
+        };
+        let message_id = row.get::<_, Option<Vec<u8>>>(5)?.map(|id| String::from_utf8_lossy(&id).into());
+        let (time_ms, source) = (row.get(0)?, hit::source(ip.into()));
+        Ok(target.map(|target| Hit { time_ms, target, address: None, source, message_id }))
+    })?;
+    rows.filter_map(Result::transpose).collect()
 }
 
 /// The store of a state directory beside a feeder that may be running, for commands. It must exist.
