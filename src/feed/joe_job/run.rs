@@ -53,6 +53,9 @@ pub struct Policies {
 /// Looks a domain's policies up; may take seconds.
 pub type ReadPolicies = Box<dyn Fn(&str) -> Policies + Send>;
 
+/// Takes all times in which targets were flooded; false where it could not.
+pub type TakeIntervals = Box<dyn Fn(&[Interval]) -> bool + Send>;
+
 /// Whom to tell.
 pub struct Tell {
     /// Other programs.
@@ -62,7 +65,7 @@ pub struct Tell {
     /// The domain's policies, for the reports.
     pub policies: Option<ReadPolicies>,
     /// Takes all times in which targets were flooded, whenever they have changed; called again later where it gives false.
-    pub intervals: Box<dyn Fn(&[Interval]) -> bool + Send>,
+    pub intervals: TakeIntervals,
     /// Have all sources been read to their ends? Then the wall clock is the log's.
     pub still: Box<dyn Fn() -> bool + Send>,
 }

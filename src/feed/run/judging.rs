@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::feed::joe_job::detector::Interval;
+use crate::feed::joe_job::run::TakeIntervals;
 use crate::feed::ledger::{Ledger, LedgerOptions, flooded};
 use crate::feed::publish::{Nudge, PublishError, PublishOptions, PublishThread, Publisher, Written};
 use crate::feed::store::{self, Store};
@@ -78,7 +78,7 @@ impl Judging {
     }
 
     /// What takes the joe-jobs that are found; false where the store could not be written.
-    pub fn takes_joe_jobs(&self, directory: &Path) -> Box<dyn Fn(&[Interval]) -> bool + Send> {
+    pub fn takes_joe_jobs(&self, directory: &Path) -> TakeIntervals {
         let (ledger, directory) = (self.ledger.clone(), directory.to_owned());
         Box::new(move |intervals| {
             let jobs = flooded::of_intervals(intervals);

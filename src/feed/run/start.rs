@@ -17,8 +17,7 @@ use super::status::{FeedStatus, InputStatus};
 use super::{Input, Reader};
 use crate::feed::assemble::{AssemblerLimits, AssemblerOptions};
 use crate::feed::joe_job::JoeJobs;
-use crate::feed::joe_job::detector::Interval;
-use crate::feed::joe_job::run::{ReadPolicies, RunOptions, Tell};
+use crate::feed::joe_job::run::{ReadPolicies, RunOptions, TakeIntervals, Tell};
 use crate::feed::joe_job::webhook::Webhook;
 use crate::feed::kind::ProbeSenders;
 use crate::feed::publish::{PublishError, Written};
@@ -172,11 +171,7 @@ pub struct JoeJobSetup {
 
 impl JoeJobSetup {
     /// Start with what the store knows. What is returned first wants to know of all sources. Errors: files that can not be used.
-    fn start(
-        self,
-        store: &Store,
-        intervals: Box<dyn Fn(&[Interval]) -> bool + Send>,
-    ) -> Result<(Arc<OnceLock<FeedStatus>>, JoeJobs), FeedError> {
+    fn start(self, store: &Store, intervals: TakeIntervals) -> Result<(Arc<OnceLock<FeedStatus>>, JoeJobs), FeedError> {
         let now_ms = (clock::now_f64() * 1000.0) as i64;
         let hits = store.null_sender_hits(now_ms - JOE_JOB_DAYS * 86_400_000)?;
         let seen = Arc::<OnceLock<FeedStatus>>::default();
