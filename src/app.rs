@@ -92,13 +92,20 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
                 if let Some(source) = settings.acl.source() {
                     check::files(&source, now, &mut report);
                 }
-                check::zones(&check_zones(&settings), now, &mut report);
+                check::zones(&check_zones(&settings), &written(&settings), now, &mut report);
             }
             Err(error) => report.tell(&error.into()),
         }
     }
     let errors = report.finish()?;
     Ok(if errors == 0 { Exit::Done } else { Exit::Findings })
+}
+
+/// The zone files that the feeder of these settings writes.
+fn written(settings: &Settings) -> Vec<&Path> {
+    let feed = &settings.feed;
+    let jobs = feed.joe_jobs.zone_file.as_deref().filter(|_| feed.joe_jobs.enabled);
+    if feed.enabled { feed.zone_file.as_deref().into_iter().chain(jobs).collect() } else { Vec::new() }
 }
 
 /// What `check` needs to know of each zone.

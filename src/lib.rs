@@ -6,9 +6,9 @@
 //! | --- | --- |
 //! | question to answer | datagram → [`Query`](wire::query::Query) → [`Existence`](zone::Existence) and [`Match`](zone::Match)es → reply in the same buffer → datagram |
 //! | zone text to snapshot | zone file → [`Line`](zonefile::Line) → [`Entry`](dataset::Entry) → [`Builder`](dataset::Builder) → [`Dataset`](dataset::Dataset) → [`Zone`](zone::Zone) → [`Snapshot`](zone::Snapshot) → published |
-//! | log line to session | [`LogLine`](feed::LogLine) → [`Message`](feed::envelope::Message) → [`Record`](feed::record::Record) → [`Session`](feed::Session) with its [`Kinds`](feed::Kinds) |
+//! | log line to zone text | [`LogLine`](feed::LogLine) → [`Message`](feed::envelope::Message) → [`Record`](feed::record::Record) → [`Session`](feed::Session) with its [`Kinds`](feed::Kinds) → [`Event`](feed::event::Event) → [`Listing`](feed::listing::Listing) → zone file |
 //!
-//! The first two meet in [`dataset`], which knows neither files nor packets.
+//! The first two meet in [`dataset`], which knows neither files nor packets; the third ends where the second begins.
 //!
 //! In reading order:
 //!
@@ -21,7 +21,7 @@
 //! - [`load`]: what changed, what to rebuild, and what never replaces good data.
 //! - [`stats`], [`http`]: counters, and the pages that show them.
 //! - [`export`]: what a zone lists, for other programs.
-//! - [`feed`]: from the lines that mail servers log to SMTP sessions with a kind.
+//! - [`feed`]: from the lines that mail servers log to listings, joe-jobs, and whether a bounce may be sent.
 //! - [`config`], [`check`], [`query`], [`cli`], [`app`]: settings, the operations, and the wiring.
 //! - [`rbldnsd`]: rbldnsd's command line in front of the same server.
 //! - [`sys`]: what the operating system does for us.

@@ -1,8 +1,9 @@
-//! The feeder: from what mail servers log to sessions with a kind.
+//! The feeder: from what mail servers log to sessions with a kind, and from those to listings.
 //!
-//! The third river, by its types: a [`source`](self) gives [`LogLine`]s; the line's head becomes a message with a time; a mail
+//! The third river, by its types: a [`source`] gives [`LogLine`]s; the line's head becomes a message with a time; a mail
 //! server's parser turns that into a record; an assembler joins records into [`Session`]s, each with its [`Kinds`].
-//! What a session shows is stored as an event, once, however often its lines are read.
+//! What a session shows is stored as an event, once, however often its lines are read. Events
+//! are evidence; what follows from a host's evidence is a listing, which is written into a zone file.
 //!
 //! | module | what |
 //! | --- | --- |

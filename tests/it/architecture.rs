@@ -120,3 +120,31 @@ fn data_knows_neither_files_nor_packets() {
     );
     absent(&sources("src/serve"), &[], &["crate::zonefile", "crate::load", "crate::http"]);
 }
+
+#[test]
+fn the_feeder_knows_neither_the_server_nor_its_data() {
+    let files: Vec<PathBuf> =
+        sources("src/feed").into_iter().filter(|file| !file.to_string_lossy().ends_with("tests.rs")).collect();
+    absent(
+        &files,
+        &[],
+        &[
+            "crate::serve",
+            "crate::load",
+            "crate::zone:",
+            "crate::zonefile",
+            "crate::dataset",
+            "crate::http",
+            "crate::app",
+        ],
+    );
+}
+
+#[test]
+fn judging_is_a_pure_function() {
+    let files: Vec<PathBuf> =
+        sources("src/feed/policy").into_iter().filter(|file| !file.to_string_lossy().ends_with("tests.rs")).collect();
+    let words = ["std::fs", "std::net::Tcp", "rusqlite", "Mutex", "RwLock", "clock::now", "tracing::", "feed::store"];
+    absent(&files, &[], &words);
+    absent(&[Path::new(env!("CARGO_MANIFEST_DIR")).join("src/feed/policy.rs")], &[], &words);
+}

@@ -348,7 +348,8 @@ impl RecipientObject {
                 code => kind::answer(code, text.as_bytes()),
             },
         };
-        Some(Recipient { address: self.addr.map(octets), answer, code, random: self.random_lp })
+        let random = self.random_lp || self.addr.as_deref().is_some_and(|addr| kind::is_random(addr.as_bytes()));
+        Some(Recipient { address: self.addr.map(octets), answer, code, random })
     }
 }
 
@@ -369,6 +370,24 @@ mod tests {
             words.push("incomplete".to_owned());
         }
         Some(words.join("; "))
+    }
+
+    #[test]
+    fn invented_local_parts_are_seen_or_told() {
+        let rows = [
+            (r#""addr":"host.example.net-1795289439-testing@example.org""#, true),
+            (r#""addr":"alice@example.org""#, false),
+            (r#""addr":"qzx7f@example.org","random_lp":true"#, true),
+            (r#""random_lp":true"#, true),
+            (r#""class":"unknown_user""#, false),
+        ];
+        for (recipient, expected) in rows {
+            let object = format!(
+                r#"{{"time":1,"client":{{"ip":"192.0.2.7"}},"tx":[{{"rcpts":[{{{recipient},"reply":550}}]}}]}}"#
+            );
+            let session = session(serde_json::from_str(&object).unwrap()).unwrap();
+            assert_eq!(session.transactions[0].recipients[0].random, expected, "{recipient}");
+        }
     }
 
     #[test]

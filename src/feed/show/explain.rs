@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::reader::Lines;
-use super::{ShowError, ShowOptions, as_json, stamp, text};
+use super::{ShowError, ShowOptions, printed, stamp};
 use crate::feed::envelope::{Envelope, Message};
 use crate::feed::record::{Key, Record};
 use crate::feed::service::{self, Taken};
@@ -50,7 +50,7 @@ pub fn explain(place: &str, options: &ShowOptions, out: &mut dyn Write) -> Resul
         )));
     }
     for session in &about {
-        writeln!(out, "session   {}", as_json(&file, session))?;
+        writeln!(out, "session   {}", printed(&file, session))?;
         for transaction in &session.transactions {
             writeln!(out, "          {}", readable(&format!("{transaction:?}")))?;
         }
@@ -115,6 +115,18 @@ fn show(
     Ok(shown)
 }
 
+/// Octets as text for a terminal: what a client wrote must not steer it, so characters that can not be seen are escaped.
+fn text(octets: &[u8]) -> String {
+    let mut shown = String::with_capacity(octets.len());
+    for character in String::from_utf8_lossy(octets).chars() {
+        match character {
+            '"' | '\'' | '\\' => shown.push(character),
+            other => shown.extend(other.escape_debug()),
+        }
+    }
+    shown
+}
+
 /// A record in words.
 fn describe(record: &Record<'_>) -> String {
     let key = match record.key {
@@ -148,7 +160,7 @@ fn readable(print: &str) -> String {
             .collect();
         match octets {
             Some(octets) => {
-                words.push_str(&format!("{:?}", text(&octets)));
+                words.push_str(&format!("{:?}", String::from_utf8_lossy(&octets)));
                 rest = &list[close + 1..];
             }
             // A list of something else, in which octets may stand.

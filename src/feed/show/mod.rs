@@ -83,14 +83,26 @@ pub fn sessions(files: &[PathBuf], options: &ShowOptions, out: &mut dyn Write) -
 fn print(file: &Path, observed: &mut Vec<Observation>, out: &mut dyn Write) -> io::Result<()> {
     for observation in observed.drain(..) {
         if let Observation::Session(session) = observation {
-            serde_json::to_writer(&mut *out, &as_json(file, &session))?;
-            out.write_all(b"\n")?;
+            writeln!(out, "{}", printed(file, &session))?;
         }
     }
     Ok(())
 }
 
-/// A session as the line that is printed.
+/// A session as the line that is printed. JSON leaves DEL and the control characters after it alone, terminals do not.
+fn printed(file: &Path, session: &Session) -> String {
+    let mut line = String::new();
+    for character in as_json(file, session).to_string().chars() {
+        if character.is_control() {
+            line.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            line.push(character);
+        }
+    }
+    line
+}
+
+/// A session as an object.
 fn as_json(file: &Path, session: &Session) -> Value {
     let transactions = &session.transactions;
     let mut senders: Vec<String> = Vec::new();

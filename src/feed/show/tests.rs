@@ -73,3 +73,19 @@ fn a_line_explained() {
     assert!(said(99).unwrap_err().contains("there is no line 99"));
     assert!(explain("x", &options(), &mut Vec::new()).unwrap_err().to_string().contains("expected FILE:LINE"));
 }
+
+#[test]
+fn an_explained_line_does_not_steer_the_terminal() {
+    let file = std::env::temp_dir().join(format!("dnsbld-explain-{}", std::process::id()));
+    let head = "Nov 21 19:13:18 mx postfix/smtpd[1]: ";
+    let text = b"connect from \x1b]0;x\x07\xc2\x9b2J\"\\[192.0.2.1]\n\x1b[2Jno log\n";
+    std::fs::write(&file, [head.as_bytes(), text].concat()).unwrap();
+    for (number, expected) in [(1, r#"connect from \u{1b}]0;x\u{7}\u{9b}2J"\[192.0.2.1]"#), (2, r"\u{1b}[2Jno log")] {
+        let mut out = Vec::new();
+        explain(&format!("{}:{number}", file.display()), &options(), &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.contains(expected), "{out}");
+        assert!(!out.chars().any(|character| character.is_control() && character != '\n'), "{out:?}");
+    }
+    std::fs::remove_file(&file).unwrap();
+}
