@@ -7,7 +7,7 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`line`] | a line and its place in its source |
+//! | [`mod@line`] | a line and its place in its source |
 //! | [`time`], [`envelope`] | a line's head: stamp, host, program; what is left is a message |
 //! | [`service`] | what each mail server's messages say, as [`record`]s |
 //! | [`assemble`] | joins records into sessions and deliveries, bounded and in the log's own time |

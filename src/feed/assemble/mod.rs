@@ -5,12 +5,12 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`join`] | finds the session that a record belongs to, and ends what is over |
-//! | [`table`] | the open sessions, by key and by age |
-//! | [`queue`] | queue ids, from messages back to their sessions and senders |
-//! | [`open`] | what a session has shown so far |
-//! | [`settle`] | its end: counters and lines made to agree |
-//! | [`id`] | what makes it the same session when it is read again |
+//! | `join` | finds the session that a record belongs to, and ends what is over |
+//! | `table` | the open sessions, by key and by age |
+//! | `queue` | queue ids, from messages back to their sessions and senders |
+//! | `open` | what a session has shown so far |
+//! | `settle` | its end: counters and lines made to agree |
+//! | `id` | what makes it the same session when it is read again |
 
 #[cfg(test)]
 mod captured;

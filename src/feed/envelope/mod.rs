@@ -5,7 +5,7 @@
 //! | RFC 3164, with or without `<PRI>`, year, host | `<22>Nov 21 19:46:05 mx postfix/smtpd[18732]: connect from …` |
 //! | RFC 3339 in a file | `2026-11-21T19:46:05.410346+00:00 mx postfix/smtpd[18732]: connect from …` |
 //! | RFC 5424 | `<22>1 2026-11-21T19:46:05.410346+00:00 mx postfix 18732 - -  connect from …` |
-//! | JSON of a shipper, see [`json`] | `{"timestamp":"…","host":"mx","syslogtag":"postfix\/smtpd[18732]:","message":" connect from …"}` |
+//! | JSON of a shipper, see `json` | `{"timestamp":"…","host":"mx","syslogtag":"postfix\/smtpd[18732]:","message":" connect from …"}` |
 //! | Exim's own, bare or within a syslog line | `2026-11-21 19:20:08 +0000 [30250] SMTP connection from …` |
 //! | Haraka's own, bare or within a syslog line | `2026-11-21T19:28:35.745Z [NOTICE] [UUID] [core] connect …` |
 //! | OpenSMTPD's filter stream | `report|0.6|1795289777.516105|smtp-in|link-connect|…` |

@@ -3,7 +3,7 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`lines`] | octets cut into lines, bounded |
-//! | [`file`] | a log file followed through its rotations |
+//! | [`mod@file`] | a log file followed through its rotations |
 //! | [`candidates`] | the files that a rotation leaves behind, and what tells them apart |
 //! | [`journal`] | systemd's journal, by its own reader |
 //! | [`segments`] | a spool, followed |

@@ -267,7 +267,7 @@ pub fn octets(ip: IpAddr) -> [u8; 16] {
     }
 }
 
-/// At most [`TEXT_OCTETS_MAX`] octets.
+/// At most `TEXT_OCTETS_MAX` octets.
 pub fn bounded(text: &[u8]) -> &[u8] {
     &text[..text.len().min(TEXT_OCTETS_MAX)]
 }

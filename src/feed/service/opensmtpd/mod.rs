@@ -1,4 +1,4 @@
-//! OpenSMTPD: its syslog lines here, the stream that its filters read in [`stream`].
+//! OpenSMTPD: its syslog lines here, the stream that its filters read in `stream`.
 //!
 //! The log has a session id of 16 hexadecimal digits in each line, but names neither the sender of a transaction that got no message nor the recipients that
 //! were accepted. Versions before 6.4 put `event=` before the event's name.

@@ -1,13 +1,13 @@
 //! Postfix: smtpd under any service name, postscreen, and the queue's lines.
 //!
 //! A message is told by its beginning, which Postfix writes itself, and by the program where the shipper has kept it: rsyslog cuts
-//! `postfix/smtpd` to `postfix` in some of its forms. What a client sent stands only after that beginning, and is read by [`tail`].
+//! `postfix/smtpd` to `postfix` in some of its forms. What a client sent stands only after that beginning, and is read by `tail`.
 //!
 //! | module | messages |
 //! | --- | --- |
-//! | [`smtpd`] | `connect from`, `NOQUEUE: reject: …`, `QID: client=`, `lost connection after`, `disconnect from` |
-//! | [`postscreen`] | `CONNECT from`, `PASS`, `NOQUEUE: reject: …` with commas, `HANGUP`, `DISCONNECT` |
-//! | [`queue`] | `message-id=`, `from=<…>, size=`, `to=<…>, relay=`, `removed`, `canceled` |
+//! | `smtpd` | `connect from`, `NOQUEUE: reject: …`, `QID: client=`, `lost connection after`, `disconnect from` |
+//! | `postscreen` | `CONNECT from`, `PASS`, `NOQUEUE: reject: …` with commas, `HANGUP`, `DISCONNECT` |
+//! | `queue` | `message-id=`, `from=<…>, size=`, `to=<…>, relay=`, `removed`, `canceled` |
 
 mod postscreen;
 mod queue;
