@@ -266,6 +266,14 @@ pub(super) fn check(feed: &mut Feed, http: &Http, map: &Map<'_>) -> Result<(), S
                         "a source of type http needs the listener of [http], which is not enabled".to_owned(),
                     );
                 }
+                if source.spool_octets_max < u64::from(source.body_octets_max) {
+                    let message = format!(
+                        "`spool-octets-max` is {}, and a body may have {} octets (`body-octets-max`), so a full one would be put off for \
+                         ever; make the spool larger or the bodies smaller",
+                        source.spool_octets_max, source.body_octets_max
+                    );
+                    return fault("spool-octets-max", message);
+                }
                 if source.token_file.is_none() && !http.listen.ip().is_loopback() {
                     let message = format!(
                         "a source of type http without `token-file` takes lines from anyone who reaches {}; add a token",

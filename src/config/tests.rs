@@ -444,6 +444,7 @@ fn bad_sources() {
         ("[[feed.source]]\ntype = 'syslog'\nudp = '0.0.0.0:514'", "allow-udp = true"),
         ("[[feed.source]]\ntype = 'syslog'\ntcp = '127.0.0.1:514'\npeers = ['192.0.2.1/24']", "write \"192.0.2.0/24\""),
         ("[http]\nlisten = '0.0.0.0:80'\n[[feed.source]]\ntype = 'http'", "add a token"),
+        ("[[feed.source]]\ntype = 'http'\nspool-octets-max = 1048576", "put off for ever"),
         ("[http]\nenabled = false\n[feed]\nenabled = true\n[[feed.source]]\ntype = 'http'", "which is not enabled"),
         ("[[feed.source]]\ntype = 'stdin'\n[[feed.source]]\ntype = 'stdin'\nname = 'b'", "is read already"),
         (
