@@ -59,7 +59,7 @@ pub fn replay(replay: &Replay<'_>, told: &mut Told<'_>) -> Result<(), OperateErr
             waiting.push(match observation {
                 Observation::Session(session) => {
                     clock_ms = clock_ms.max(session.end_ms);
-                    rows::of_session(*session, &file, Vec::new(), replay.key)
+                    rows::of_session(*session, &file, Vec::new(), replay.key, &log.assembler.probe_senders)
                 }
                 Observation::Delivery(delivery) => {
                     clock_ms = clock_ms.max(delivery.time_ms);
