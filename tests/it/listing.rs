@@ -175,3 +175,44 @@ fn rbldnsd_reads_the_same_file() {
         }
     }
 }
+
+#[test]
+fn a_host_on_a_welcome_list_is_a_shared_provider() {
+    // The welcome list is a zone of another server of ours.
+    let lists = Server::start(
+        &settings("", &zone("wl.example.org", &[("ip4set", "wl")], "")),
+        &[("wl", b":127.0.5.2:\n203.0.113.9\n")],
+    );
+    let welcome = format!(
+        "[feed.protection]\nwelcome-lists = [\"wl.example.org\"]\n[relation]\nresolvers = [\"{}\"]\n",
+        lists.dns
+    );
+    let server = Server::start(&(feeder("list") + &welcome), &[("mail.log", b"")]);
+    let log = server.path("mail.log");
+    for n in 0..4 {
+        let lines = ["203.0.113.9", "203.0.113.10"].map(|host| callout(host, n, 50 - i64::from(n) * 10));
+        append(&log, &lines.concat());
+    }
+    server.wait("the sessions are stored", |server| command(server, "why 203.0.113.10").1.contains("4 sessions"));
+    append(&log, &callout("203.0.113.9", 4, 0));
+    append(&log, &callout("203.0.113.10", 4, 0));
+    let took = wait(&server, "10.113.0.203", true);
+    assert!(took < AT_ONCE, "listed only after {took:?}");
+    assert!(command(&server, "why 203.0.113.10").1.contains("welcome lists: none has it, asked at "));
+    server.wait("the answer", |server| command(server, "why 203.0.113.9").1.contains("wl.example.org has it"));
+    let why = command(&server, "why 203.0.113.9").1;
+    assert!(
+        why.contains("protected: shared provider (listed by wl.example.org): 3 times the points are wanted"),
+        "{why}"
+    );
+    assert!(why.contains("points of 36.000"), "{why}");
+    assert_eq!(ask(&server, "9.113.0.203", "A").code(), "NXDOMAIN");
+    assert!(!server.log().contains("203.0.113.9 listed"), "it was never on the list");
+    // A replay takes the answer from the store and comes to the same.
+    let replayed = command(&server, &format!("replay {}", log.display())).1;
+    let replayed = replayed.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let listed: Vec<(String, bool)> = replayed
+        .map(|line| (line["subject"].as_str().unwrap().to_owned(), line["listed"].as_bool().unwrap()))
+        .collect();
+    assert_eq!(listed, [("203.0.113.9".to_owned(), false), ("203.0.113.10".to_owned(), true)]);
+}
