@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rustix::process::Signal;
 
 use crate::message::{Reply, query, type_number};
 use crate::rbldnsd::Rbldnsd;
@@ -173,6 +174,42 @@ fn rbldnsd_reads_the_same_file() {
             let (ours, theirs) = (server.ask(&asked), other.ask(&asked));
             assert_eq!((ours.code(), ours.answers()), (theirs.code(), theirs.answers()), "{name} {qtype}");
         }
+    }
+}
+
+#[test]
+fn rules_change_at_once() {
+    let server = Server::start(&feeder("list"), &[("mail.log", b"")]);
+    for n in 0..5 {
+        let lines = ["203.0.113.9", "203.0.113.10"].map(|host| callout(host, n, 50 - i64::from(n) * 10));
+        append(&server.path("mail.log"), &lines.concat());
+    }
+    wait(&server, "9.113.0.203", true);
+    wait(&server, "10.113.0.203", true);
+    let hang_up = |text: &str| {
+        fs::write(server.path("dnsbld.toml"), text).unwrap();
+        server.signal(Signal::HUP);
+    };
+    for (settings, listed) in [
+        (feeder("observe"), [false, false]),
+        (feeder("list"), [true, true]),
+        (feeder("list") + "[feed.policy]\nrecipients = 6\n", [false, false]),
+        (feeder("list") + "[feed.weights]\ncallout = 4\n", [true, true]),
+        (feeder("list") + "[feed.protection]\nown-networks = [\"203.0.113.9/32\"]\n", [false, true]),
+        (feeder("list"), [true, true]),
+    ] {
+        hang_up(&settings);
+        wait(&server, "9.113.0.203", listed[0]);
+        wait(&server, "10.113.0.203", listed[1]);
+    }
+    assert!(!server.log().contains("takes a restart"), "{}", server.log());
+    // Where look-ups go takes a restart, and so do sources.
+    hang_up(&(feeder("list").replace("mail.log", "other.log") + "[relation]\nresolvers = [\"127.0.0.1:53\"]\n"));
+    for section in ["feed", "relation"] {
+        let wanted = format!("[{section}] has changed");
+        server.wait("the log says so", |server| {
+            server.log().contains(&wanted) && server.log().contains("takes a restart")
+        });
     }
 }
 
