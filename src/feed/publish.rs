@@ -4,6 +4,8 @@
 //! after each commit, looks four times a second for what commands of the operator have changed, and knows when the next listing
 //! begins or ends: that needs no event and no request.
 
+pub mod counts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -14,14 +16,18 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use self::counts::ListingCounts;
 use super::aside;
 use super::ledger::{self, now_ms, welcomes};
 use super::listing::Listing;
 use super::subject::Subject;
 use super::zone_file::{self, Listed, PostfixAction, ZoneFileOptions};
+use crate::sys::clock;
 
 /// Time between two looks for changes that nobody told of: a second at most must pass until a command acts.
 const POLL: Duration = Duration::from_millis(250);
+/// Time between two counts of the hosts with evidence: some ten milliseconds for ten thousand.
+const COUNT_EVERY: Duration = Duration::from_secs(15);
 /// How long a new listing waits for what welcome lists say of the host, in milliseconds; then it goes ahead.
 pub const WELCOME_WAIT_MS: i64 = 5_000;
 /// How long another program's lock on the store is waited for.
@@ -140,6 +146,10 @@ pub struct Publisher {
     change: i64,
     /// Hosts whose listing waits for welcome lists.
     held: BTreeSet<Subject>,
+    /// For metrics.
+    counts: Arc<ListingCounts>,
+    /// When hosts with evidence are counted next, if anything has changed; time since the program began.
+    count_at: Duration,
     /// When the next listing begins or ends, in milliseconds since 1970 (UTC).
     due_ms: i64,
     /// Hosts in the files, and since when they are listed.
@@ -170,6 +180,8 @@ impl Publisher {
             known: BTreeMap::new(),
             change: 0,
             held: BTreeSet::new(),
+            counts: Arc::default(),
+            count_at: Duration::ZERO,
             due_ms: i64::MIN,
             listed: BTreeMap::new(),
             written,
@@ -182,6 +194,7 @@ impl Publisher {
             publisher.known.entry(subject).or_default().push(listing);
         }
         publisher.write(now_ms, false)?;
+        publisher.count_hosts()?;
         publisher.tell = tell;
         Ok(publisher)
     }
@@ -189,6 +202,20 @@ impl Publisher {
     /// Hosts that are listed now.
     pub fn listed(&self) -> usize {
         self.listed.len()
+    }
+
+    /// What is counted.
+    pub fn counts(&self) -> Arc<ListingCounts> {
+        Arc::clone(&self.counts)
+    }
+
+    /// Count hosts with evidence, now and then. Errors: the store can not be read.
+    fn count_hosts(&mut self) -> Result<(), PublishError> {
+        if clock::monotonic() >= self.count_at {
+            self.counts.count_hosts(&self.store)?;
+            self.count_at = clock::monotonic() + COUNT_EVERY;
+        }
+        Ok(())
     }
 
     /// Start the thread. Errors: the system has no thread left.
@@ -205,7 +232,8 @@ impl Publisher {
             if let Some(options) = nudge.options() {
                 self.replace_options(options);
             }
-            match self.look(now_ms()) {
+            // Listings first: they must be there within a second.
+            match self.look(now_ms()).and_then(|()| self.count_hosts()) {
                 Ok(()) if std::mem::take(&mut told) => tracing::info!("listings are published again"),
                 Ok(()) => {}
                 Err(error) if !std::mem::replace(&mut told, true) => {
@@ -293,7 +321,9 @@ impl Publisher {
         }
         let listed: BTreeMap<Subject, i64> =
             present.iter().map(|(subject, listing)| (*subject, listing.since_ms)).collect();
+        self.counts.set_listed(&present);
         if say {
+            self.counts.changed(&self.store, &self.listed, &listed, now_ms)?;
             self.say(&present, &listed);
         }
         let bounds = all().map(|(_, listing)| if listing.holds(now_ms) { listing.until_ms } else { listing.since_ms });
@@ -394,8 +424,16 @@ mod tests {
         assert_eq!((told.load(Ordering::Relaxed), publisher.listed()), (1, 1));
         publisher.look(now + 7 * DAY_MS - 1).unwrap();
         assert_eq!(told.load(Ordering::Relaxed), 1);
+        let counts = publisher.counts();
+        let counted = || {
+            let [callouts, backscatter] = counts.listed.each_ref().map(|count| count.load(Ordering::Relaxed));
+            let changes = [&counts.begun, &counts.ended, &counts.removed].map(|count| count.load(Ordering::Relaxed));
+            ([callouts, backscatter], changes)
+        };
+        assert_eq!(counted(), ([1, 0], [1, 0, 0]));
         publisher.look(now + 7 * DAY_MS).unwrap();
         assert_eq!((told.load(Ordering::Relaxed), files("203.0.113.9")), (2, (0, 0, 0)));
+        assert_eq!(counted(), ([0, 0], [1, 1, 0]));
         // A start finds the files as they should be; observing lists nothing.
         let again = Publisher::new(&path("feed.db"), options.clone(), Box::new(|| {})).unwrap();
         assert_eq!((again.listed(), files("203.0.113.9").0), (1, 1));
@@ -415,5 +453,7 @@ mod tests {
         ledger.act(&mut store, &action).unwrap();
         publisher.look(now_ms() + 1).unwrap();
         assert_eq!(files("203.0.113.9"), (0, 0, 0));
+        let counts = publisher.counts();
+        assert_eq!((counts.removed.load(Ordering::Relaxed), counts.hosts.load(Ordering::Relaxed)), (1, 1));
     }
 }

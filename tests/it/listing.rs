@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use rustix::process::Signal;
 
 use crate::message::{Reply, query, type_number};
+use crate::metrics::Scrape;
 use crate::rbldnsd::Rbldnsd;
 use crate::server::{Server, Udp, settings, zone};
 use crate::skip;
@@ -186,6 +187,9 @@ fn rules_change_at_once() {
     }
     wait(&server, "9.113.0.203", true);
     wait(&server, "10.113.0.203", true);
+    let scrape = Scrape::of(&server);
+    assert_eq!(scrape.sum("dnsbld_feed_listed_hosts", &[("code", "127.0.0.2")]), 2.0);
+    assert_eq!(scrape.sum("dnsbld_feed_listings_total", &[("change", "begun")]), 2.0);
     let hang_up = |text: &str| {
         fs::write(server.path("dnsbld.toml"), text).unwrap();
         server.signal(Signal::HUP);
@@ -203,6 +207,10 @@ fn rules_change_at_once() {
         wait(&server, "10.113.0.203", listed[1]);
     }
     assert!(!server.log().contains("takes a restart"), "{}", server.log());
+    // Both were taken off by one of the rules, and one of them by another; observing takes nobody off.
+    server.wait("the counts", |server| {
+        Scrape::of(server).sum("dnsbld_feed_listings_total", &[("change", "removed")]) == 3.0
+    });
     // Where look-ups go takes a restart, and so do sources.
     hang_up(&(feeder("list").replace("mail.log", "other.log") + "[relation]\nresolvers = [\"127.0.0.1:53\"]\n"));
     for section in ["feed", "relation"] {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::feed::joe_job::run::TakeIntervals;
 use crate::feed::ledger::{Ledger, LedgerOptions, SharedLedger, flooded};
+use crate::feed::publish::counts::ListingCounts;
 use crate::feed::publish::{Nudge, PublishError, PublishOptions, PublishThread, Publisher, Written};
 use crate::feed::relation::lookup::ResolverOptions;
 use crate::feed::store::{self, Store};
@@ -56,6 +57,8 @@ impl NewRules {
 /// The running threads.
 #[derive(Debug)]
 pub struct Judging {
+    /// What is counted of listings, where they are published.
+    counts: Option<Arc<ListingCounts>>,
     /// Publishes.
     publishing: Option<PublishThread>,
     /// Follows rules that have changed.
@@ -85,7 +88,7 @@ impl Judging {
         let ledger = Ledger::new(options.ledger.clone(), key.clone(), own_addresses());
         let ledger = Arc::new(RwLock::new(ledger));
         let (nudge, ask, written) = (Nudge::default(), Nudge::default(), Written::default());
-        let publishing = match &options.publish {
+        let published = match &options.publish {
             Some(publish) => {
                 let told = written.clone();
                 let tell = Box::new(move || told.tell());
@@ -95,10 +98,11 @@ impl Judging {
                     publisher.listed(),
                     if publish.observe { "observed" } else { "listed" }
                 );
-                Some(publisher.start(nudge.clone())?)
+                Some((publisher.counts(), publisher.start(nudge.clone())?))
             }
             None => None,
         };
+        let (counts, publishing) = published.unzip();
         let stop = Arc::<AtomicBool>::default();
         let (rules, changed) = channel::<Option<Box<LedgerOptions>>>();
         let following = {
@@ -122,7 +126,12 @@ impl Judging {
         let publish = publishing.is_some().then(|| nudge.clone());
         let new_rules = NewRules { rules, publish };
         let store = store.judged_by(Arc::clone(&ledger), vec![nudge, ask]);
-        Ok((store, Self { publishing, following, welcome, new_rules, stop, written, ledger }))
+        Ok((store, Self { counts, publishing, following, welcome, new_rules, stop, written, ledger }))
+    }
+
+    /// What is counted of listings, where they are published.
+    pub fn counts(&self) -> Option<Arc<ListingCounts>> {
+        self.counts.clone()
     }
 
     /// The way to judge by other rules.

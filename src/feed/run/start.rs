@@ -229,7 +229,7 @@ impl Feed {
             move |error| FeedError::System { name, error }
         };
         let writer = store.start().map_err(system("store"))?;
-        let status = FeedStatus { inputs: Vec::new(), store: writer.counts() };
+        let status = FeedStatus { inputs: Vec::new(), store: writer.counts(), listings: judging.counts() };
         let mut feed = Self {
             threads: Vec::new(),
             spools: Vec::new(),
