@@ -11,11 +11,12 @@ use super::{Exit, Failure};
 use crate::cli::{FeedCommand, ReplayArgs, StoreArgs};
 use crate::config::{FeedMode, Settings};
 use crate::feed::evidence::{EvidenceOptions, Signal, Weights};
-use crate::feed::ledger::{Ledger, LedgerOptions, SolicitedOptions, now_ms};
+use crate::feed::ledger::{Ledger, LedgerOptions, SolicitedOptions, now_ms, welcomes};
 use crate::feed::operate::{self, Allow, OperateError, Replay, ReplayLog, Told};
 use crate::feed::policy::PolicyOptions;
 use crate::feed::protection::{self, ProtectionOptions};
 use crate::feed::publish::PublishOptions;
+use crate::feed::relation::lookup::ResolverOptions;
 use crate::feed::run::judging::{JudgingOptions, own_addresses};
 use crate::feed::store::key::HashKey;
 use crate::feed::zone_file::{PostfixAction, ZoneFileOptions};
@@ -34,7 +35,11 @@ pub(super) fn options(settings: &Settings) -> Result<JudgingOptions, Failure> {
             observe: feed.mode == FeedMode::Observe,
         }
     });
-    Ok(JudgingOptions { ledger: ledger_options(settings)?, publish })
+    let resolver = ResolverOptions {
+        servers: settings.relation.resolvers.clone(),
+        cache_answers_max: settings.relation.cache_answers_max.into(),
+    };
+    Ok(JudgingOptions { ledger: ledger_options(settings)?, publish, resolver })
 }
 
 /// What the zone file says of itself: what the zone that serves it says.
@@ -115,6 +120,11 @@ fn ledger_options(settings: &Settings) -> Result<LedgerOptions, Failure> {
             outbound_domains: boxed(&protection.outbound_domains),
             ..SolicitedOptions::default()
         },
+        welcome_lists: protection
+            .welcome_lists
+            .iter()
+            .map(|list| list.to_string().trim_end_matches('.').into())
+            .collect(),
     })
 }
 
@@ -220,7 +230,10 @@ fn replay(args: &ReplayArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let settings = Settings::read(&args.config)?;
     // Nothing of it is kept, so no key need be secret.
     let key = HashKey::new(b"replay");
-    let ledger = Ledger::new(ledger_options(&settings)?, key.clone(), own_addresses());
+    let options = ledger_options(&settings)?;
+    let welcomes =
+        if options.welcome_lists.is_empty() { Vec::new() } else { welcomes::of_state_dir(&settings.state_dir)? };
+    let ledger = Ledger::new(options, key.clone(), own_addresses()).without_questions();
     let same =
         |a: &Path, b: &Path| a == b || fs::canonicalize(a).is_ok_and(|a| fs::canonicalize(b).is_ok_and(|b| a == b));
     let log = |file: &PathBuf| {
@@ -237,7 +250,7 @@ fn replay(args: &ReplayArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
         ReplayLog { file: file.clone(), assembler }
     };
     let joe_jobs = settings.feed.joe_jobs.enabled.then(|| super::feed::detector(&settings));
-    let replay = Replay { logs: args.files.iter().map(log).collect(), ledger: &ledger, key: &key, joe_jobs };
+    let replay = Replay { logs: args.files.iter().map(log).collect(), ledger: &ledger, key: &key, welcomes, joe_jobs };
     let observe = settings.feed.mode == FeedMode::Observe;
     let mut told = Told { out, json: true, url: settings.feed.url.as_deref(), observe, now_ms: now_ms() };
     failure(operate::replay(&replay, &mut told))

@@ -20,6 +20,7 @@ use crate::config::{self, AnyAnswer, Authority, OnExpire, Settings, Workers};
 use crate::feed::joe_job::JoeJobs;
 use crate::feed::relation::service::{Knows, Service, ServiceCounts};
 use crate::feed::relation::{Relation, Word};
+use crate::feed::run::judging::NewRules;
 use crate::feed::run::start::Feed;
 use crate::feed::run::status::FeedStatus;
 use crate::feed::source::intake::Intake;
@@ -147,6 +148,7 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
         loading,
         policy: Arc::new(ArcSwap::from_pointee(policy(&settings))),
         feed: feed.as_ref().map(|feed| (feed.status(), feed.intake())),
+        rules: feed.as_ref().map(Feed::rules),
         relation,
         service_counts,
         joe_jobs,
@@ -297,6 +299,8 @@ struct Running {
     policy: Arc<ArcSwap<Policy>>,
     /// What the feeder shows, and its way in for HTTP.
     feed: Option<(FeedStatus, Intake)>,
+    /// The way to judge by other rules, where the feeder is enabled.
+    rules: Option<NewRules>,
     /// The neighbour rule, where it is enabled.
     relation: Option<Arc<Relation>>,
     /// What the policy service has counted.
@@ -438,6 +442,7 @@ impl Running {
             Ok(settings) => {
                 settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
                 self.tell_restart_needed(&settings);
+                self.replace_rules(&settings);
                 tracing::info!("settings reread; looking at all files");
                 self.loading.send(Command::Replace {
                     specs: zone_specs(&settings),
@@ -453,19 +458,42 @@ impl Running {
         }
     }
 
+    /// Judge by the rules that the settings have now, and publish as they say.
+    fn replace_rules(&self, settings: &Settings) {
+        let Some(rules) = self.rules.as_ref().filter(|_| settings.feed.enabled) else { return };
+        match super::listing::options(settings) {
+            Ok(options) => rules.replace(options),
+            Err(error) => tracing::error!("{error}; hosts are judged by the rules in force"),
+        }
+    }
+
     /// Say which changes wait for a restart.
     fn tell_restart_needed(&self, settings: &Settings) {
         for (section, changed) in [
             ("relation", settings.relation != self.started.relation),
             ("dns", settings.dns != self.started.dns),
             ("http", settings.http != self.started.http),
-            ("feed", settings.feed != self.started.feed || settings.state_dir != self.started.state_dir),
+            ("feed", !same_feed(&settings.feed, &self.started.feed) || settings.state_dir != self.started.state_dir),
         ] {
             if changed {
                 tracing::warn!("[{section}] has changed in {}; that takes a restart", self.config.display());
             }
         }
     }
+}
+
+/// Are these the same but for what changes at once: rules, mode, page and export?
+fn same_feed(a: &config::Feed, b: &config::Feed) -> bool {
+    let rules = config::Feed {
+        mode: b.mode,
+        url: b.url.clone(),
+        policy: b.policy.clone(),
+        weights: b.weights.clone(),
+        protection: b.protection.clone(),
+        export: b.export.clone(),
+        ..a.clone()
+    };
+    rules == *b
 }
 
 /// What every answer depends on.

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::values;
+use crate::wire::name::Name;
 
 /// `mode` of `[feed]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,6 +169,9 @@ pub struct Protection {
     /// Files of networks of shared providers.
     #[serde(deserialize_with = "values::paths")]
     pub shared_files: Vec<PathBuf>,
+    /// DNS welcome lists: who is on one is a shared provider.
+    #[serde(deserialize_with = "values::names")]
+    pub welcome_lists: Vec<Name>,
     /// How many times more points shared providers need.
     #[serde(deserialize_with = "values::number::<_, _, 1, 1000>")]
     pub shared_factor: u32,
@@ -204,6 +208,7 @@ impl Default for Protection {
             own_networks: Vec::new(),
             allow_files: Vec::new(),
             shared_files: Vec::new(),
+            welcome_lists: Vec::new(),
             shared_factor: 3,
             ratio_percent: 20,
             ratio_days: 30,

@@ -20,6 +20,7 @@
 //! | [`evidence`] | what an event shows, what that is worth, and whom it was aimed at |
 //! | [`policy`] | from the events of a host to its listings, a pure function |
 //! | [`protection`] | who is never listed, and who needs more |
+//! | [`welcome`] | asks DNS welcome lists about hosts that are about to be listed |
 //! | [`listing`] | what judging gives |
 //! | [`ledger`] | judging in the store: what follows is written beside the events |
 //! | [`publish`] | what follows, in files, as soon as it follows and when it ends |
@@ -55,6 +56,7 @@ pub mod spool;
 pub mod store;
 pub mod subject;
 pub mod time;
+pub mod welcome;
 pub mod zone_file;
 
 pub use assemble::{Assembler, AssemblerCounts, AssemblerLimits, AssemblerOptions, Mark};

@@ -17,7 +17,7 @@ use super::evidence::{self, Code, Evidence, Milli, RecipientKey, Signal};
 use super::listing::{Ended, History, Listing, Piece, Seen, Weighed};
 use super::protection::Exemption;
 
-pub use rules::{Allowance, Base, Facts, PolicyOptions, Removal};
+pub use rules::{Allowance, Base, Facts, PolicyOptions, Removal, WELCOME_KEEP_MS, Welcome};
 pub use standing::{Standing, State, standing};
 
 /// Milliseconds of an hour.
@@ -314,9 +314,10 @@ impl Judge<'_> {
 
     /// List the host if all conditions hold.
     fn consider(&mut self, now_ms: i64) {
-        let wanted = threshold(self.options, &self.facts.exemption);
+        let exemption = self.facts.exemption_at(now_ms);
+        let wanted = threshold(self.options, &exemption);
         // Once it is known what keeps the host off the list, only what would still list it matters.
-        let exempt = matches!(self.facts.exemption, Exemption::Exempt(_));
+        let exempt = matches!(*exemption, Exemption::Exempt(_));
         let lowest = match self.history.would_list_at_ms {
             Some(_) => wanted.max(self.excused(self.messages(now_ms))),
             None => self.options.score_min,
@@ -371,14 +372,15 @@ impl Judge<'_> {
     /// What keeps a host with so many points off the list.
     fn protection(&self, score: Milli, wanted: Milli, now_ms: i64) -> Option<String> {
         let options = self.options;
-        if let Exemption::Exempt(reason) = &self.facts.exemption {
+        let exemption = self.facts.exemption_at(now_ms);
+        if let Exemption::Exempt(reason) = &*exemption {
             return Some(reason.clone());
         }
         let holds = |a: &&Allowance| (a.from_ms..a.to_ms).contains(&now_ms);
         if let Some(allowance) = self.facts.allowances.iter().find(holds) {
             return Some(format!("allowed: {}", allowance.reason));
         }
-        if let Exemption::Shared(name) = &self.facts.exemption {
+        if let Exemption::Shared(name) = &*exemption {
             let at_once = options.score_at_once.saturating_mul(options.shared_factor);
             if !self.suffices(score, wanted, at_once, now_ms) {
                 return Some(format!(

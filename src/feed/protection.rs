@@ -58,8 +58,8 @@ impl Default for ProtectionOptions {
 }
 
 impl ProtectionOptions {
-    /// What a host's address says. `own` are the addresses of this machine; `welcome` is the DNS welcome list that has the host.
-    pub fn exemption(&self, subject: Subject, own: &[IpAddr], welcome: Option<&str>) -> Exemption {
+    /// What a host's address says. `own` are the addresses of this machine.
+    pub fn exemption(&self, subject: Subject, own: &[IpAddr]) -> Exemption {
         if self.built_in {
             for (net, what) in BUILT_IN {
                 // The table is constant, and a test reads all of it.
@@ -80,7 +80,7 @@ impl ProtectionOptions {
         if let Some((net, name)) = self.shared.iter().find(|(net, _)| subject.touches(net)) {
             return Exemption::Shared(format!("{name}, {net}"));
         }
-        welcome.map_or(Exemption::None, |list| Exemption::Shared(format!("listed by {list}")))
+        Exemption::None
     }
 }
 
@@ -109,9 +109,9 @@ mod tests {
     use super::*;
 
     /// What an address's exemption says, with these settings.
-    fn check(options: &ProtectionOptions, ip: &str, welcome: Option<&str>, expected: &str) {
+    fn check(options: &ProtectionOptions, ip: &str, expected: &str) {
         let own = ["203.0.113.77".parse().unwrap()];
-        let exemption = options.exemption(ip.parse().unwrap(), &own, welcome);
+        let exemption = options.exemption(ip.parse().unwrap(), &own);
         let got = match exemption {
             Exemption::None => "-".to_owned(),
             Exemption::Exempt(why) => format!("never: {why}"),
@@ -146,10 +146,9 @@ mod tests {
             ("fe80::1", "never: fe80::/10: link-local"),
             ("224.0.0.1", "never: 224.0.0.0/4: multicast"),
         ] {
-            check(&options, ip, None, expected);
+            check(&options, ip, expected);
         }
-        check(&options, "192.0.2.1", Some("list.dnswl.example"), "shared: listed by list.dnswl.example");
-        check(&ProtectionOptions { built_in: false, ..options }, "127.0.0.11", None, "-");
+        check(&ProtectionOptions { built_in: false, ..options }, "127.0.0.11", "-");
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! after each commit, looks four times a second for what commands of the operator have changed, and knows when the next listing
 //! begins or ends: that needs no event and no request.
 
-use std::collections::BTreeMap;
+pub mod counts;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,14 +16,20 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use self::counts::ListingCounts;
 use super::aside;
-use super::ledger::{self, now_ms};
+use super::ledger::{self, now_ms, welcomes};
 use super::listing::Listing;
 use super::subject::Subject;
 use super::zone_file::{self, Listed, PostfixAction, ZoneFileOptions};
+use crate::sys::clock;
 
 /// Time between two looks for changes that nobody told of: a second at most must pass until a command acts.
 const POLL: Duration = Duration::from_millis(250);
+/// Time between two counts of the hosts with evidence: some ten milliseconds for ten thousand.
+const COUNT_EVERY: Duration = Duration::from_secs(15);
+/// How long a new listing waits for what welcome lists say of the host, in milliseconds; then it goes ahead.
+pub const WELCOME_WAIT_MS: i64 = 5_000;
 /// How long another program's lock on the store is waited for.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -51,6 +59,8 @@ struct Wish {
     look: bool,
     /// It is to end.
     stop: bool,
+    /// It is to publish in this way from now on.
+    options: Option<PublishOptions>,
 }
 
 impl Nudge {
@@ -60,14 +70,26 @@ impl Nudge {
         self.0.1.notify_one();
     }
 
+    /// Publish in this way from now on.
+    pub fn publish(&self, options: PublishOptions) {
+        let mut wish = self.0.0.lock().unwrap_or_else(|e| e.into_inner());
+        (wish.look, wish.options) = (true, Some(options));
+        self.0.1.notify_one();
+    }
+
+    /// What to publish by from now on, if that has changed.
+    fn options(&self) -> Option<PublishOptions> {
+        self.0.0.lock().unwrap_or_else(|e| e.into_inner()).options.take()
+    }
+
     /// Ask the thread to end.
-    fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.0.0.lock().unwrap_or_else(|e| e.into_inner()).stop = true;
         self.0.1.notify_one();
     }
 
     /// Wait for a nudge; says whether to go on.
-    fn wait(&self, at_most: Duration) -> bool {
+    pub(super) fn wait(&self, at_most: Duration) -> bool {
         let wish = self.0.0.lock().unwrap_or_else(|e| e.into_inner());
         let waited = self.0.1.wait_timeout_while(wish, at_most, |wish| !wish.look && !wish.stop);
         let (mut wish, _) = waited.unwrap_or_else(|e| e.into_inner());
@@ -122,6 +144,12 @@ pub struct Publisher {
     known: BTreeMap<Subject, Vec<Listing>>,
     /// The number of the last change seen.
     change: i64,
+    /// Hosts whose listing waits for welcome lists.
+    held: BTreeSet<Subject>,
+    /// For metrics.
+    counts: Arc<ListingCounts>,
+    /// When hosts with evidence are counted next, if anything has changed; time since the program began.
+    count_at: Duration,
     /// When the next listing begins or ends, in milliseconds since 1970 (UTC).
     due_ms: i64,
     /// Hosts in the files, and since when they are listed.
@@ -151,6 +179,9 @@ impl Publisher {
             store,
             known: BTreeMap::new(),
             change: 0,
+            held: BTreeSet::new(),
+            counts: Arc::default(),
+            count_at: Duration::ZERO,
             due_ms: i64::MIN,
             listed: BTreeMap::new(),
             written,
@@ -163,6 +194,7 @@ impl Publisher {
             publisher.known.entry(subject).or_default().push(listing);
         }
         publisher.write(now_ms, false)?;
+        publisher.count_hosts()?;
         publisher.tell = tell;
         Ok(publisher)
     }
@@ -170,6 +202,20 @@ impl Publisher {
     /// Hosts that are listed now.
     pub fn listed(&self) -> usize {
         self.listed.len()
+    }
+
+    /// What is counted.
+    pub fn counts(&self) -> Arc<ListingCounts> {
+        Arc::clone(&self.counts)
+    }
+
+    /// Count hosts with evidence, now and then. Errors: the store can not be read.
+    fn count_hosts(&mut self) -> Result<(), PublishError> {
+        if clock::monotonic() >= self.count_at {
+            self.counts.count_hosts(&self.store)?;
+            self.count_at = clock::monotonic() + COUNT_EVERY;
+        }
+        Ok(())
     }
 
     /// Start the thread. Errors: the system has no thread left.
@@ -183,7 +229,11 @@ impl Publisher {
     fn run(mut self, nudge: &Nudge) {
         let mut told = false;
         loop {
-            match self.look(now_ms()) {
+            if let Some(options) = nudge.options() {
+                self.replace_options(options);
+            }
+            // Listings first: they must be there within a second.
+            match self.look(now_ms()).and_then(|()| self.count_hosts()) {
                 Ok(()) if std::mem::take(&mut told) => tracing::info!("listings are published again"),
                 Ok(()) => {}
                 Err(error) if !std::mem::replace(&mut told, true) => {
@@ -199,6 +249,16 @@ impl Publisher {
         }
     }
 
+    /// Publish in this way from the next look on; the zone file stays where it is.
+    pub fn replace_options(&mut self, options: PublishOptions) {
+        // Whoever serves the file knows it by its path.
+        let options = PublishOptions { zone_file: self.options.zone_file.clone(), ..options };
+        if self.options != options {
+            self.options = options;
+            self.due_ms = i64::MIN;
+        }
+    }
+
     /// Take in what has changed, and write what follows. Errors: see [`PublishError`].
     pub fn look(&mut self, now_ms: i64) -> Result<(), PublishError> {
         let (change, changes) = ledger::changed(&self.store, self.change)?;
@@ -211,13 +271,26 @@ impl Publisher {
                 self.known.insert(change.subject, left);
             }
         }
-        if !changes.is_empty() || now_ms >= self.due_ms {
+        let answered = !self.held.is_empty() && self.awaited(now_ms)?.1 != self.held;
+        if !changes.is_empty() || answered || now_ms >= self.due_ms {
             self.due_ms = i64::MIN;
             self.change = change;
             self.write(now_ms, true)?;
         }
         self.change = change;
         Ok(())
+    }
+
+    /// Listings that wait for welcome lists: when the first of them need not wait longer, and the hosts. Who is listed already stays.
+    fn awaited(&self, now_ms: i64) -> Result<(i64, BTreeSet<Subject>), PublishError> {
+        let awaited = welcomes::awaited(&self.store, now_ms - WELCOME_WAIT_MS, now_ms)?;
+        let new = awaited.into_iter().filter(|(subject, _)| !self.listed.contains_key(subject));
+        let (mut due_ms, mut held) = (i64::MAX, BTreeSet::new());
+        for (subject, asked_ms) in new {
+            due_ms = due_ms.min(asked_ms + WELCOME_WAIT_MS);
+            held.insert(subject);
+        }
+        Ok((due_ms, held))
     }
 
     /// Write the files that are not what they should be at a time, and say what is new. Errors: see [`PublishError`].
@@ -227,7 +300,9 @@ impl Publisher {
         }
         self.known.retain(|_, listings| !listings.is_empty());
         let all = || self.known.iter().flat_map(|(subject, all)| all.iter().map(move |listing| (*subject, listing)));
-        let present: Vec<Listed<'_>> = all().filter(|(_, listing)| listing.holds(now_ms)).collect();
+        let (held_until_ms, held) = self.awaited(now_ms)?;
+        let present = all().filter(|(subject, listing)| listing.holds(now_ms) && !held.contains(subject));
+        let present: Vec<Listed<'_>> = present.collect();
         let shown = if self.options.observe { &[][..] } else { &present[..] };
         let body = zone_file::body(shown.iter().copied(), &self.options.zone);
         if self.written.as_ref().is_none_or(|(_, known)| *known != body) {
@@ -246,12 +321,14 @@ impl Publisher {
         }
         let listed: BTreeMap<Subject, i64> =
             present.iter().map(|(subject, listing)| (*subject, listing.since_ms)).collect();
+        self.counts.set_listed(&present);
         if say {
+            self.counts.changed(&self.store, &self.listed, &listed, now_ms)?;
             self.say(&present, &listed);
         }
         let bounds = all().map(|(_, listing)| if listing.holds(now_ms) { listing.until_ms } else { listing.since_ms });
-        self.due_ms = bounds.min().unwrap_or(i64::MAX);
-        self.listed = listed;
+        self.due_ms = bounds.min().unwrap_or(i64::MAX).min(held_until_ms);
+        (self.listed, self.held) = (listed, held);
         Ok(())
     }
 
@@ -347,12 +424,27 @@ mod tests {
         assert_eq!((told.load(Ordering::Relaxed), publisher.listed()), (1, 1));
         publisher.look(now + 7 * DAY_MS - 1).unwrap();
         assert_eq!(told.load(Ordering::Relaxed), 1);
+        let counts = publisher.counts();
+        let counted = || {
+            let [callouts, backscatter] = counts.listed.each_ref().map(|count| count.load(Ordering::Relaxed));
+            let changes = [&counts.begun, &counts.ended, &counts.removed].map(|count| count.load(Ordering::Relaxed));
+            ([callouts, backscatter], changes)
+        };
+        assert_eq!(counted(), ([1, 0], [1, 0, 0]));
         publisher.look(now + 7 * DAY_MS).unwrap();
         assert_eq!((told.load(Ordering::Relaxed), files("203.0.113.9")), (2, (0, 0, 0)));
+        assert_eq!(counted(), ([0, 0], [1, 1, 0]));
         // A start finds the files as they should be; observing lists nothing.
         let again = Publisher::new(&path("feed.db"), options.clone(), Box::new(|| {})).unwrap();
         assert_eq!((again.listed(), files("203.0.113.9").0), (1, 1));
+        // … and back, while it runs.
+        let mut again = again;
         let observing = PublishOptions { observe: true, ..options.clone() };
+        for (options, expected) in [(&observing, 0), (&options, 1)] {
+            again.replace_options(options.clone());
+            again.look(now).unwrap();
+            assert_eq!((again.listed(), files("203.0.113.9").0), (1, expected));
+        }
         let again = Publisher::new(&path("feed.db"), observing, Box::new(|| {})).unwrap();
         assert_eq!((again.listed(), files("203.0.113.9").0), (1, 0));
         // A command of the operator acts on the running thread.
@@ -361,5 +453,7 @@ mod tests {
         ledger.act(&mut store, &action).unwrap();
         publisher.look(now_ms() + 1).unwrap();
         assert_eq!(files("203.0.113.9"), (0, 0, 0));
+        let counts = publisher.counts();
+        assert_eq!((counts.removed.load(Ordering::Relaxed), counts.hosts.load(Ordering::Relaxed)), (1, 1));
     }
 }

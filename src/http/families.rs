@@ -108,6 +108,12 @@ families! {
         "What was handed to the store: events, events that were there already, sessions that are only counted, deliveries."
     FEED_COMMITS COUNTER "dnsbld_feed_commits_total" ["result"]
         "Transactions of the store."
+    FEED_LISTED GAUGE "dnsbld_feed_listed_hosts" ["code"]
+        "Hosts that are listed now, or would be in mode observe, by what they are listed for; one with both codes counts twice."
+    FEED_HOSTS GAUGE "dnsbld_feed_evidence_hosts" []
+        "Hosts of which events are kept; counted every 15 seconds."
+    FEED_LISTINGS COUNTER "dnsbld_feed_listings_total" ["change"]
+        "Listings that began, ended by themselves, or were taken off."
     JOE_JOBS_RUNNING GAUGE "dnsbld_feed_joe_jobs_running" []
         "Addresses and domains that are flooded with bounces now."
     JOE_JOBS_RAISED COUNTER "dnsbld_feed_joe_jobs_raised_total" []

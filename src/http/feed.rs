@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::families as f;
 use super::metrics::{MailTotals, Samples};
+use crate::feed::evidence::Code;
 use crate::feed::relation::Word;
 use crate::feed::run::status::{DROPS, FeedStatus, InputStatus};
 use crate::feed::{Format, Kind};
@@ -25,6 +26,16 @@ pub fn add(samples: &mut Samples, feed: &FeedStatus) {
     }
     samples.add(&f::FEED_COMMITS, &["done"], store.commits.load(Relaxed) as f64);
     samples.add(&f::FEED_COMMITS, &["failed"], store.failures.load(Relaxed) as f64);
+    if let Some(listings) = &feed.listings {
+        for (code, count) in Code::ALL.iter().zip(&listings.listed) {
+            samples.add(&f::FEED_LISTED, &[&format!("127.0.0.{}", code.octet())], count.load(Relaxed) as f64);
+        }
+        samples.add(&f::FEED_HOSTS, &[], listings.hosts.load(Relaxed) as f64);
+        for (change, count) in [("begun", &listings.begun), ("ended", &listings.ended), ("removed", &listings.removed)]
+        {
+            samples.add(&f::FEED_LISTINGS, &[change], count.load(Relaxed) as f64);
+        }
+    }
 }
 
 /// Add what one input shows.

@@ -42,7 +42,11 @@ fn fixture() -> (Arc<Registry>, Arc<Status>, Arc<Shared>) {
             relation: Some([6, 7, 8, 9, 10]),
             policy: Some(PolicyTotals { requests: [11, 12, 13], refused: 14, open: 15 }),
         }),
-        feed: Some(FeedStatus { inputs: vec![InputStatus::new("mail.log", "postfix")], store: Arc::default() }),
+        feed: Some(FeedStatus {
+            inputs: vec![InputStatus::new("mail.log", "postfix")],
+            store: Arc::default(),
+            listings: Some(Arc::default()),
+        }),
         started: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
     };
     (registry, status, Shared::new(sources, Intake::default()))

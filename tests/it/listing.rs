@@ -8,8 +8,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rustix::process::Signal;
 
 use crate::message::{Reply, query, type_number};
+use crate::metrics::Scrape;
 use crate::rbldnsd::Rbldnsd;
 use crate::server::{Server, Udp, settings, zone};
 use crate::skip;
@@ -174,4 +176,88 @@ fn rbldnsd_reads_the_same_file() {
             assert_eq!((ours.code(), ours.answers()), (theirs.code(), theirs.answers()), "{name} {qtype}");
         }
     }
+}
+
+#[test]
+fn rules_change_at_once() {
+    let server = Server::start(&feeder("list"), &[("mail.log", b"")]);
+    for n in 0..5 {
+        let lines = ["203.0.113.9", "203.0.113.10"].map(|host| callout(host, n, 50 - i64::from(n) * 10));
+        append(&server.path("mail.log"), &lines.concat());
+    }
+    wait(&server, "9.113.0.203", true);
+    wait(&server, "10.113.0.203", true);
+    let scrape = Scrape::of(&server);
+    assert_eq!(scrape.sum("dnsbld_feed_listed_hosts", &[("code", "127.0.0.2")]), 2.0);
+    assert_eq!(scrape.sum("dnsbld_feed_listings_total", &[("change", "begun")]), 2.0);
+    let hang_up = |text: &str| {
+        fs::write(server.path("dnsbld.toml"), text).unwrap();
+        server.signal(Signal::HUP);
+    };
+    for (settings, listed) in [
+        (feeder("observe"), [false, false]),
+        (feeder("list"), [true, true]),
+        (feeder("list") + "[feed.policy]\nrecipients = 6\n", [false, false]),
+        (feeder("list") + "[feed.weights]\ncallout = 4\n", [true, true]),
+        (feeder("list") + "[feed.protection]\nown-networks = [\"203.0.113.9/32\"]\n", [false, true]),
+        (feeder("list"), [true, true]),
+    ] {
+        hang_up(&settings);
+        wait(&server, "9.113.0.203", listed[0]);
+        wait(&server, "10.113.0.203", listed[1]);
+    }
+    assert!(!server.log().contains("takes a restart"), "{}", server.log());
+    // Both were taken off by one of the rules, and one of them by another; observing takes nobody off.
+    server.wait("the counts", |server| {
+        Scrape::of(server).sum("dnsbld_feed_listings_total", &[("change", "removed")]) == 3.0
+    });
+    // Where look-ups go takes a restart, and so do sources.
+    hang_up(&(feeder("list").replace("mail.log", "other.log") + "[relation]\nresolvers = [\"127.0.0.1:53\"]\n"));
+    for section in ["feed", "relation"] {
+        let wanted = format!("[{section}] has changed");
+        server.wait("the log says so", |server| {
+            server.log().contains(&wanted) && server.log().contains("takes a restart")
+        });
+    }
+}
+
+#[test]
+fn a_host_on_a_welcome_list_is_a_shared_provider() {
+    // The welcome list is a zone of another server of ours.
+    let lists = Server::start(
+        &settings("", &zone("wl.example.org", &[("ip4set", "wl")], "")),
+        &[("wl", b":127.0.5.2:\n203.0.113.9\n")],
+    );
+    let welcome = format!(
+        "[feed.protection]\nwelcome-lists = [\"wl.example.org\"]\n[relation]\nresolvers = [\"{}\"]\n",
+        lists.dns
+    );
+    let server = Server::start(&(feeder("list") + &welcome), &[("mail.log", b"")]);
+    let log = server.path("mail.log");
+    for n in 0..4 {
+        let lines = ["203.0.113.9", "203.0.113.10"].map(|host| callout(host, n, 50 - i64::from(n) * 10));
+        append(&log, &lines.concat());
+    }
+    server.wait("the sessions are stored", |server| command(server, "why 203.0.113.10").1.contains("4 sessions"));
+    append(&log, &callout("203.0.113.9", 4, 0));
+    append(&log, &callout("203.0.113.10", 4, 0));
+    let took = wait(&server, "10.113.0.203", true);
+    assert!(took < AT_ONCE, "listed only after {took:?}");
+    assert!(command(&server, "why 203.0.113.10").1.contains("welcome lists: none has it, asked at "));
+    server.wait("the answer", |server| command(server, "why 203.0.113.9").1.contains("wl.example.org has it"));
+    let why = command(&server, "why 203.0.113.9").1;
+    assert!(
+        why.contains("protected: shared provider (listed by wl.example.org): 3 times the points are wanted"),
+        "{why}"
+    );
+    assert!(why.contains("points of 36.000"), "{why}");
+    assert_eq!(ask(&server, "9.113.0.203", "A").code(), "NXDOMAIN");
+    assert!(!server.log().contains("203.0.113.9 listed"), "it was never on the list");
+    // A replay takes the answer from the store and comes to the same.
+    let replayed = command(&server, &format!("replay {}", log.display())).1;
+    let replayed = replayed.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let listed: Vec<(String, bool)> = replayed
+        .map(|line| (line["subject"].as_str().unwrap().to_owned(), line["listed"].as_bool().unwrap()))
+        .collect();
+    assert_eq!(listed, [("203.0.113.9".to_owned(), false), ("203.0.113.10".to_owned(), true)]);
 }

@@ -169,6 +169,7 @@ pub fn forget_host(store: &mut Connection, ledger: &Ledger, subject: Subject) ->
     let events = transaction.execute("DELETE FROM events WHERE ip BETWEEN ?1 AND ?2", [first, last])?;
     transaction.execute("DELETE FROM counts WHERE ip BETWEEN ?1 AND ?2", [first, last])?;
     transaction.execute("DELETE FROM deliveries WHERE relay BETWEEN ?1 AND ?2", [first, last])?;
+    transaction.execute("DELETE FROM welcomes WHERE subject = ?1", [first])?;
     ledger.update(&transaction, std::iter::once(subject))?;
     transaction.commit()?;
     Ok(events)

@@ -12,9 +12,11 @@ mod read;
 pub mod schema;
 #[cfg(test)]
 pub mod tests;
+pub mod welcomes;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::{Arc, RwLock};
 
 use hashbrown::HashSet;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
@@ -52,7 +54,12 @@ pub struct LedgerOptions {
     pub trap_domains: Vec<Box<str>>,
     /// What counts as solicited.
     pub solicited: SolicitedOptions,
+    /// DNS welcome lists: who is on one is a shared provider.
+    pub welcome_lists: Vec<Box<str>>,
 }
+
+/// The ledger that all go by, which new settings replace.
+pub type SharedLedger = Arc<RwLock<Ledger>>;
 
 /// Which callouts and bounces answer mail of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +93,8 @@ pub struct Ledger {
     own: Vec<IpAddr>,
     /// A hash of all of it.
     rules: Vec<u8>,
+    /// Ask welcome lists nothing.
+    no_questions: bool,
 }
 
 /// What the operator is told of a host.
@@ -106,7 +115,7 @@ impl Ledger {
         // The version of the rules that are no setting: to be raised with each change of judging.
         let text = format!("1 {options:?} {own:?}");
         let rules = Sha256::digest(text.as_bytes()).to_vec();
-        Self { options, traps, key, own, rules }
+        Self { options, traps, key, own, rules, no_questions: false }
     }
 
     /// What it goes by.
@@ -122,9 +131,9 @@ impl Ledger {
         Ok(Judged { events, facts, history })
     }
 
-    /// What exempts a host.
+    /// What exempts a host by its address.
     pub fn exemption(&self, subject: Subject) -> Exemption {
-        self.options.protection.exemption(subject, &self.own, None)
+        self.options.protection.exemption(subject, &self.own)
     }
 
     /// What follows from batches that were written in this transaction. Errors: what SQLite says.
@@ -152,6 +161,7 @@ impl Ledger {
         let mut number = None;
         for subject in subjects {
             let judged = self.judge(store, subject)?;
+            self.ask(store, subject, &judged)?;
             if !derived::differ(store, subject, &judged.history)? {
                 continue;
             }
@@ -173,6 +183,8 @@ impl Ledger {
             return Ok(true);
         }
         let mut after = [0; 16];
+        // From here on they are a mixture, whatever becomes of this.
+        store.execute("DELETE FROM facts WHERE name = ?1", [RULES])?;
         loop {
             let subjects = subjects_after(store, after)?;
             let Some(last) = subjects.last() else { break };

@@ -91,7 +91,8 @@ impl Ledger {
         let joe_jobs = flooded::stored(store)?;
         let (removals, allowances) = actions::of(store, subject)?;
         let base = derived::base(store, subject)?;
-        Ok(Facts { removals, allowances, exemption: self.exemption(subject), messages, joe_jobs, base })
+        let (exemption, welcomes) = (self.exemption(subject), self.welcomes(store, subject)?);
+        Ok(Facts { removals, allowances, exemption, welcomes, messages, joe_jobs, base })
     }
 }
 

@@ -62,3 +62,20 @@ CREATE TABLE facts (
     value ANY NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";
+
+/// The third version: what DNS welcome lists said.
+///
+/// `from_ms` is the beginning of the listing that was asked for, by the log's clock; the other times are of the wall clock.
+pub const V3: &str = "
+CREATE TABLE welcomes (
+    subject BLOB NOT NULL,
+    from_ms INTEGER NOT NULL,
+    lists TEXT NOT NULL,
+    ip TEXT NOT NULL,
+    asked_ms INTEGER NOT NULL, answered_ms INTEGER,
+    outcome TEXT NOT NULL,
+    list TEXT,
+    PRIMARY KEY (subject, lists, from_ms)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX welcomes_open ON welcomes (asked_ms) WHERE outcome IN ('asked', 'failed');
+";

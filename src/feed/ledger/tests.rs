@@ -3,6 +3,7 @@
 use super::*;
 use crate::feed::joe_job::Target;
 use crate::feed::joe_job::detector::Interval;
+use crate::feed::kind::ProbeSenders;
 use crate::feed::line::Place;
 use crate::feed::session::{Answer, Body, Client, Delivery, Kind, Kinds, Recipient, Session, Transaction as Mail};
 use crate::feed::session::{Closed, Verbs};
@@ -67,7 +68,7 @@ pub fn put(store: &mut Connection, ledger: &Ledger, rows: Vec<Row>) {
 
 /// The row of a session.
 pub fn row(session: Session) -> Row {
-    rows::of_session(session, "mail.log", Vec::new(), &HashKey::new(b"key"))
+    rows::of_session(session, "mail.log", Vec::new(), &HashKey::new(b"key"), &ProbeSenders::default())
 }
 
 /// Five callouts, ten minutes apart.
@@ -182,6 +183,23 @@ fn actions_act_at_once() {
 }
 
 #[test]
+fn a_probe_sender_of_the_settings_is_one_in_the_store() {
+    let ledger = ledger(LedgerOptions::default());
+    let probes = ProbeSenders { local_parts: vec!["verify*".into()] };
+    for (sender, expected) in [("verify1@caller.example", "203.0.113.9"), ("alice@caller.example", "")] {
+        let rows = (0..5).map(|n| {
+            let to = format!("u{n}@example.org");
+            let mut session = session(n as u128, n * 10 * MINUTE, "203.0.113.9", Kind::Callout, &to, Answer::Ok);
+            session.transactions[0].sender = Some(sender.as_bytes().into());
+            rows::of_session(session, "mail.log", Vec::new(), &HashKey::new(b"key"), &probes)
+        });
+        let mut store = store();
+        put(&mut store, &ledger, rows.collect());
+        assert_eq!(listed(&store, 60), expected, "{sender}");
+    }
+}
+
+#[test]
 fn what_is_forgotten_counts_no_more() {
     let ledger = ledger(LedgerOptions::default());
     let mut kept = store();
@@ -267,6 +285,7 @@ fn a_year_fits_the_disk_and_a_start_is_quick() {
                 "mail.log",
                 lines,
                 &HashKey::new(b"key"),
+                &ProbeSenders::default(),
             ));
         }
         let start = std::time::Instant::now();

@@ -6,6 +6,7 @@ use rusqlite::params;
 
 use super::{OperateError, Told, line};
 use crate::feed::joe_job::{JoeJobOptions, detector};
+use crate::feed::ledger::welcomes::{self, Question};
 use crate::feed::ledger::{Ledger, flooded};
 use crate::feed::session::Observation;
 use crate::feed::show::Lines;
@@ -35,6 +36,8 @@ pub struct Replay<'r> {
     pub ledger: &'r Ledger,
     /// Makes hashes of recipients; the ledger's.
     pub key: &'r HashKey,
+    /// What welcome lists are known to have said; none is asked.
+    pub welcomes: Vec<Question>,
     /// When a joe-job is one; `None` where they are not looked for.
     pub joe_jobs: Option<JoeJobOptions>,
 }
@@ -43,6 +46,7 @@ pub struct Replay<'r> {
 /// Errors: see [`OperateError`].
 pub fn replay(replay: &Replay<'_>, told: &mut Told<'_>) -> Result<(), OperateError> {
     let mut store = store::in_memory()?;
+    welcomes::take(&store, &replay.welcomes)?;
     let counts = StoreCounts::default();
     let mut clock_ms = i64::MIN;
     for log in &replay.logs {
@@ -59,7 +63,7 @@ pub fn replay(replay: &Replay<'_>, told: &mut Told<'_>) -> Result<(), OperateErr
             waiting.push(match observation {
                 Observation::Session(session) => {
                     clock_ms = clock_ms.max(session.end_ms);
-                    rows::of_session(*session, &file, Vec::new(), replay.key)
+                    rows::of_session(*session, &file, Vec::new(), replay.key, &log.assembler.probe_senders)
                 }
                 Observation::Delivery(delivery) => {
                     clock_ms = clock_ms.max(delivery.time_ms);

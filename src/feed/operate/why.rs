@@ -1,9 +1,10 @@
 //! `dnsbld feed why`: each piece of evidence, what it weighs now, and what that sums up to.
 
 use rusqlite::Connection;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{OperateError, Told, line, points};
+use crate::feed::ledger::welcomes::{Outcome, Question};
 use crate::feed::ledger::{Judged, Ledger};
 use crate::feed::listing::Piece;
 use crate::feed::policy::{self, PolicyOptions, Standing, State};
@@ -18,7 +19,8 @@ pub fn why(store: &Connection, ledger: &Ledger, subject: Subject, told: &mut Tol
     let standing = policy::standing(&judged.history, options, told.now_ms);
     if told.json {
         let mut value = line(subject, &judged, ledger, told.now_ms, told.observe);
-        value["threshold"] = points(policy::threshold(options, &judged.facts.exemption)).into();
+        value["threshold"] = points(policy::threshold(options, &judged.facts.exemption_at(told.now_ms))).into();
+        value["welcome"] = ledger.questions(store, subject)?.last().map(welcome_json).into();
         value["wanted"] = json!({
             "recipients": options.recipients_min,
             "sessions": options.sessions_min,
@@ -56,6 +58,10 @@ pub fn why(store: &Connection, ledger: &Ledger, subject: Subject, told: &mut Tol
         return Ok(());
     }
     verdict(subject, &judged, &standing, options, told)?;
+    if let Some(question) = ledger.questions(store, subject)?.last() {
+        writeln!(told.out, "{}", welcome_text(question))?;
+    }
+    writeln!(told.out, "    points  evidence")?;
     for (piece, weight) in judged.history.pieces.iter().zip(&standing.weights) {
         evidence(&judged, piece, *weight, told)?;
     }
@@ -82,7 +88,7 @@ fn verdict(
     options: &PolicyOptions,
     told: &mut Told<'_>,
 ) -> Result<(), OperateError> {
-    let threshold = policy::threshold(options, &judged.facts.exemption);
+    let threshold = policy::threshold(options, &judged.facts.exemption_at(told.now_ms));
     match judged.history.at(told.now_ms) {
         Some(listing) => {
             let codes: Vec<String> = listing.codes.iter().map(|code| format!("127.0.0.{}", code.octet())).collect();
@@ -118,8 +124,30 @@ fn verdict(
     if let (Some(_), Some(at)) = (protected, judged.history.would_list_at_ms) {
         writeln!(told.out, "without that it would have been listed at {}", date(at))?;
     }
-    writeln!(told.out, "    points  evidence")?;
     Ok(())
+}
+
+/// What welcome lists said, for machines.
+fn welcome_json(question: &Question) -> Value {
+    let list = if let Outcome::Listed(list) = &question.outcome { Some(list) } else { None };
+    json!({
+        "outcome": question.outcome.word(),
+        "list": list,
+        "asked": date(question.asked_ms),
+        "answered": question.answered_ms.map(date),
+        "for": date(question.from_ms),
+    })
+}
+
+/// What welcome lists said, in words.
+fn welcome_text(question: &Question) -> String {
+    let asked = date(question.asked_ms);
+    match &question.outcome {
+        Outcome::Asked => format!("welcome lists: asked at {asked}, not answered yet"),
+        Outcome::Listed(list) => format!("welcome lists: {list} has it, asked at {asked}"),
+        Outcome::Clear => format!("welcome lists: none has it, asked at {asked}"),
+        Outcome::Failed => format!("welcome lists: no answer of all of them, asked at {asked}"),
+    }
 }
 
 /// One piece of evidence.

@@ -1,9 +1,14 @@
 //! What judging goes by: the rules, and what is known of a host besides its events.
 
+use std::borrow::Cow;
+
 use super::{DAY_MS, HOUR_MS};
 use crate::feed::evidence::{EvidenceOptions, JoeJob, Milli};
 use crate::feed::listing::Listing;
 use crate::feed::protection::Exemption;
+
+/// How long an answer of a welcome list holds: as long as evidence counts.
+pub const WELCOME_KEEP_MS: i64 = 30 * DAY_MS;
 
 /// When hosts are listed and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,14 +117,47 @@ pub struct Facts {
     pub removals: Vec<Removal>,
     /// Allowances, in any order.
     pub allowances: Vec<Allowance>,
-    /// What exempts it, or makes it a shared provider.
+    /// What its address exempts it by, or makes it a shared provider.
     pub exemption: Exemption,
+    /// What DNS welcome lists said of it, ascending.
+    pub welcomes: Vec<Welcome>,
     /// Ordinary messages taken from it, by day since 1970 (UTC), ascending.
     pub messages: Vec<(i64, u32)>,
     /// Domains under a joe-job.
     pub joe_jobs: Vec<JoeJob>,
     /// What had followed from events of which some are no longer kept.
     pub base: Option<Base>,
+}
+
+impl Facts {
+    /// What welcome lists said that holds at a time; `None` where nothing is known.
+    pub fn welcome(&self, now_ms: i64) -> Option<&Welcome> {
+        let before = self.welcomes.partition_point(|welcome| welcome.from_ms <= now_ms);
+        match before.checked_sub(1) {
+            // What came before the first question is judged by its answer.
+            None => self.welcomes.first(),
+            Some(at) => self.welcomes.get(at).filter(|welcome| now_ms - welcome.from_ms < WELCOME_KEEP_MS),
+        }
+    }
+
+    /// What exempts the host at a time, or makes it a shared provider.
+    pub fn exemption_at(&self, now_ms: i64) -> Cow<'_, Exemption> {
+        match (&self.exemption, self.welcome(now_ms)) {
+            (Exemption::None, Some(Welcome { list: Some(list), .. })) => {
+                Cow::Owned(Exemption::Shared(format!("listed by {list}")))
+            }
+            (exemption, _) => Cow::Borrowed(exemption),
+        }
+    }
+}
+
+/// What DNS welcome lists said of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Welcome {
+    /// From when on it holds, in milliseconds since 1970 (UTC).
+    pub from_ms: i64,
+    /// The list that has it; `None` where none is known to.
+    pub list: Option<String>,
 }
 
 /// What had followed before a time, up to which events may be incomplete: those from one window before it on are there.
@@ -129,4 +167,31 @@ pub struct Base {
     pub before_ms: i64,
     /// Listings that began before it, in order of time.
     pub listings: Vec<Listing>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_hold_for_a_time() {
+        let welcome = |from_ms, list: Option<&str>| Welcome { from_ms, list: list.map(str::to_owned) };
+        let keep = WELCOME_KEEP_MS;
+        let facts =
+            Facts { welcomes: vec![welcome(1000, Some("a.example")), welcome(2 * keep, None)], ..Facts::default() };
+        for (time_ms, known, shared) in [
+            (0, true, true),
+            (1000, true, true),
+            (1000 + keep - 1, true, true),
+            (1000 + keep, false, false),
+            (2 * keep, true, false),
+            (3 * keep, false, false),
+        ] {
+            assert_eq!(facts.welcome(time_ms).is_some(), known, "{time_ms}");
+            let expected = if shared { Exemption::Shared("listed by a.example".to_owned()) } else { Exemption::None };
+            assert_eq!(*facts.exemption_at(time_ms), expected, "{time_ms}");
+        }
+        let own = Facts { exemption: Exemption::Exempt("own".to_owned()), ..facts };
+        assert_eq!(*own.exemption_at(1000), Exemption::Exempt("own".to_owned()), "what is stronger stays");
+    }
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use super::assemble::{Assembler, AssemblerOptions};
 use super::joe_job::JoeJobs;
+use super::kind::ProbeSenders;
 use super::session::Observation;
 use super::source::file::FileReader;
 use super::source::journal::JournalReader;
@@ -129,6 +130,8 @@ pub struct Input {
     pub assembler: Assembler,
     /// Hashes recipients.
     pub key: HashKey,
+    /// Senders that verifiers use.
+    pub probe_senders: ProbeSenders,
     /// The way to the store.
     pub store: SyncSender<Batch>,
     /// How far the store is.
@@ -177,6 +180,7 @@ impl Input {
         Self {
             number,
             reader,
+            probe_senders: options.probe_senders.clone(),
             assembler: Assembler::new(options),
             key,
             store,
@@ -316,7 +320,7 @@ impl Input {
                     lines = self.recent.lines_of(&session);
                     file = self.reader.file_name(self.generation());
                 }
-                rows::of_session(*session, &file, lines, &self.key)
+                rows::of_session(*session, &file, lines, &self.key, &self.probe_senders)
             }
             Observation::Delivery(delivery) => rows::of_delivery(&delivery, &self.key),
         };

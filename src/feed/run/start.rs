@@ -12,7 +12,7 @@ use notify::RecommendedWatcher;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use super::judging::{Judging, JudgingOptions};
+use super::judging::{Judging, JudgingOptions, NewRules};
 use super::status::{FeedStatus, InputStatus};
 use super::{Input, Reader};
 use crate::feed::assemble::{AssemblerLimits, AssemblerOptions};
@@ -216,7 +216,7 @@ impl Feed {
             inputs.push(store.input(&source.name)?);
         }
         let key = store.key().clone();
-        let (store, judging) = Judging::start(store, &options.state_dir, &options.judging)?;
+        let (store, judging) = Judging::start(store, &options.state_dir, &options.judging, runtime)?;
         let (seen, joe_jobs) = match joe_jobs {
             Some(setup) => {
                 let (seen, joe_jobs) = setup.start(&store, judging.takes_joe_jobs(&options.state_dir))?;
@@ -229,7 +229,7 @@ impl Feed {
             move |error| FeedError::System { name, error }
         };
         let writer = store.start().map_err(system("store"))?;
-        let status = FeedStatus { inputs: Vec::new(), store: writer.counts() };
+        let status = FeedStatus { inputs: Vec::new(), store: writer.counts(), listings: judging.counts() };
         let mut feed = Self {
             threads: Vec::new(),
             spools: Vec::new(),
@@ -363,6 +363,11 @@ impl Feed {
     /// What is listened on, a line each.
     pub fn addresses(&self) -> &[String] {
         &self.addresses
+    }
+
+    /// The way to judge by other rules.
+    pub fn rules(&self) -> NewRules {
+        self.judging.rules()
     }
 
     /// What calls whoever reads the zone file.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::feed::assemble::AssemblerCounts;
+use crate::feed::publish::counts::ListingCounts;
 use crate::feed::store::StoreCounts;
 use crate::sys::clock;
 
@@ -104,4 +105,6 @@ pub struct FeedStatus {
     pub inputs: Vec<Arc<InputStatus>>,
     /// Its store.
     pub store: Arc<StoreCounts>,
+    /// Listings, where they are published.
+    pub listings: Option<Arc<ListingCounts>>,
 }

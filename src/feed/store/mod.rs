@@ -19,7 +19,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
 use super::joe_job::hit::{self, Existence, Hit, Target};
-use super::ledger::{self, Ledger};
+use super::ledger::{self, SharedLedger};
 use super::publish::Nudge;
 use super::source::candidates::Identity;
 use super::source::{Position, Saved, SavedFile};
@@ -65,9 +65,9 @@ pub struct Store {
     /// Held as long as the store is open.
     lock: File,
     /// Judges what is written.
-    ledger: Option<Ledger>,
+    ledger: Option<SharedLedger>,
     /// Told after each commit.
-    told: Option<Nudge>,
+    told: Vec<Nudge>,
 }
 
 impl Store {
@@ -100,13 +100,13 @@ impl Store {
         }
         let key = HashKey::load(directory).map_err(|e| fail(directory, format!("no key for recipients: {e}")))?;
         let connection = open_file(&path)?;
-        Ok(Self { path, connection, key, lock, ledger: None, told: None })
+        Ok(Self { path, connection, key, lock, ledger: None, told: Vec::new() })
     }
 
     /// Judge what is written from now on, and tell it after each commit.
     #[must_use]
-    pub fn judged_by(mut self, ledger: Ledger, told: Nudge) -> Self {
-        (self.ledger, self.told) = (Some(ledger), Some(told));
+    pub fn judged_by(mut self, ledger: SharedLedger, told: Vec<Nudge>) -> Self {
+        (self.ledger, self.told) = (Some(ledger), told);
         self
     }
 
@@ -310,6 +310,11 @@ pub(in crate::feed) fn expire(connection: &Connection, now_ms: i64, rows_max: u3
         (
             "DELETE FROM counts WHERE (ip, day, kind) IN (SELECT ip, day, kind FROM counts WHERE day < ?1 LIMIT ?2)",
             before(EVENTS_DAYS).div_euclid(86_400_000),
+        ),
+        (
+            "DELETE FROM welcomes WHERE (subject, lists, from_ms) IN (SELECT subject, lists, from_ms FROM welcomes \
+             WHERE asked_ms < ?1 LIMIT ?2)",
+            before(EVENTS_DAYS),
         ),
     ] {
         let deleted = connection.prepare_cached(sql)?.execute(params![bound, rows_max])?;

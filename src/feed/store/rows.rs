@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::feed::joe_job::hit::{Existence, counts};
+use crate::feed::kind::ProbeSenders;
 use crate::feed::session::{Answer, Body, Closed, Delivery, Kind, Kinds, Recipient, Session, Transaction, Verbs};
 
 use super::key::{HASH_OCTETS, HashKey};
@@ -53,7 +54,7 @@ pub struct Event {
 /// A transaction that is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransactionRow {
-    /// What its sender is: `null`, `double-bounce`, `postmaster`, `other` or `unseen`.
+    /// What its sender is: `null`, `double-bounce`, `postmaster`, `probe` (another that verifiers use), `other` or `unseen`.
     pub sender: &'static str,
     /// The sender's domain.
     pub sender_domain: Option<String>,
@@ -111,8 +112,8 @@ pub fn is_evidence(session: &Session) -> bool {
     !session.authenticated && EVIDENCE.iter().any(|&kind| session.kinds.contains(kind))
 }
 
-/// What is stored of a session.
-pub fn of_session(session: Session, file: &str, lines: Vec<Vec<u8>>, key: &HashKey) -> Row {
+/// What is stored of a session; `probes` are the senders that its kinds were told by.
+pub fn of_session(session: Session, file: &str, lines: Vec<Vec<u8>>, key: &HashKey, probes: &ProbeSenders) -> Row {
     if !is_evidence(&session) {
         let taken = session.transactions.iter().filter(|transaction| transaction.body == Body::Taken).count();
         return Row::Count(Count {
@@ -122,7 +123,8 @@ pub fn of_session(session: Session, file: &str, lines: Vec<Vec<u8>>, key: &HashK
             messages: u32::try_from(taken).unwrap_or(u32::MAX),
         });
     }
-    let transactions = session.transactions.iter().map(|transaction| of_transaction(transaction, key)).collect();
+    let transactions =
+        session.transactions.iter().map(|transaction| of_transaction(transaction, key, probes)).collect();
     Row::Event(Box::new(Event { id: session.id.to_be_bytes(), lines, file: file.to_owned(), transactions, session }))
 }
 
@@ -138,7 +140,7 @@ pub fn of_delivery(delivery: &Delivery, key: &HashKey) -> Row {
 }
 
 /// What is stored of a transaction.
-fn of_transaction(transaction: &Transaction, key: &HashKey) -> TransactionRow {
+fn of_transaction(transaction: &Transaction, key: &HashKey, probes: &ProbeSenders) -> TransactionRow {
     let recipient = |recipient: &Recipient| {
         let (answer, zone) = answer_word(&recipient.answer);
         RecipientRow {
@@ -151,25 +153,26 @@ fn of_transaction(transaction: &Transaction, key: &HashKey) -> TransactionRow {
         }
     };
     TransactionRow {
-        sender: sender_class(transaction.sender.as_deref()),
+        sender: sender_class(transaction.sender.as_deref(), probes),
         sender_domain: transaction.sender.as_deref().and_then(domain),
         recipients: transaction.recipients.iter().map(recipient).collect(),
     }
 }
 
 /// The class of a sender.
-fn sender_class(sender: Option<&[u8]>) -> &'static str {
+fn sender_class(sender: Option<&[u8]>, probes: &ProbeSenders) -> &'static str {
     let Some(sender) = sender else { return "unseen" };
     if sender.is_empty() {
         return "null";
     }
-    let local = sender.split(|&c| c == b'@').next().unwrap_or_default().to_ascii_lowercase();
+    if !probes.contains(sender) {
+        return "other";
+    }
+    let local = memchr::memrchr(b'@', sender).map_or(sender, |at| &sender[..at]).to_ascii_lowercase();
     match local.as_slice() {
         b"postmaster" => "postmaster",
-        local if local.starts_with(b"double-bounce") && local[13..].iter().all(u8::is_ascii_alphanumeric) => {
-            "double-bounce"
-        }
-        _ => "other",
+        local if local.starts_with(b"double-bounce") => "double-bounce",
+        _ => "probe",
     }
 }
 
@@ -279,6 +282,7 @@ mod tests {
 
     #[test]
     fn senders_by_class() {
+        let probes = ProbeSenders { local_parts: vec!["double-bounce*".into(), "postmaster".into(), "verify*".into()] };
         for (sender, expected) in [
             (None, "unseen"),
             (Some(&b""[..]), "null"),
@@ -288,9 +292,13 @@ mod tests {
             (Some(b"double-bounce1a2b@example.org"), "double-bounce"),
             (Some(b"double-bounce-list@example.org"), "other"),
             (Some(b"alice@example.org"), "other"),
+            (Some(b"Verify17@example.org"), "probe"),
+            (Some(b"verify-me@example.org"), "other"),
         ] {
-            assert_eq!(sender_class(sender), expected, "{sender:?}");
+            assert_eq!(sender_class(sender, &probes), expected, "{sender:?}");
         }
+        let probes = ProbeSenders { local_parts: vec!["verify".into()] };
+        assert_eq!(sender_class(Some(b"postmaster@example.org"), &probes), "other", "not one of the settings");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 pub const APPLICATION_ID: i32 = 0x646e_7366;
 
 /// What makes version `n` out of version `n - 1`, from 1 on. Never changed once released; added to.
-pub const MIGRATIONS: &[&str] = &[V1, crate::feed::ledger::schema::V2];
+pub const MIGRATIONS: &[&str] = &[V1, crate::feed::ledger::schema::V2, crate::feed::ledger::schema::V3];
 
 /// The first version.
 ///

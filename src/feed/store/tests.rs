@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::rows::{self, Row};
 use super::*;
+use crate::feed::kind::ProbeSenders;
 use crate::feed::session::{
     Answer, Body, Client, Closed, Count, Delivery, Kind, Kinds, Recipient, Session, Transaction, Verbs,
 };
@@ -82,7 +83,15 @@ fn events_and_marks_are_committed_together_and_found_again() {
     assert_eq!(saved, Saved::default());
     let key = store.key().clone();
     let writer = store.start().unwrap();
-    let event = |id| rows::of_session(session(id, Kind::Callout), "mail.log", vec![b"a line".to_vec()], &key);
+    let event = |id| {
+        rows::of_session(
+            session(id, Kind::Callout),
+            "mail.log",
+            vec![b"a line".to_vec()],
+            &key,
+            &ProbeSenders::default(),
+        )
+    };
     let delivery = Delivery {
         time_ms: now_ms(),
         place: Default::default(),
@@ -96,7 +105,7 @@ fn events_and_marks_are_committed_together_and_found_again() {
             event(1),
             event(2),
             event(1),
-            rows::of_session(session(3, Kind::MailAccepted), "", vec![], &key),
+            rows::of_session(session(3, Kind::MailAccepted), "", vec![], &key, &ProbeSenders::default()),
             rows::of_delivery(&delivery, &key),
         ],
         100,
@@ -139,7 +148,9 @@ fn what_is_old_goes() {
     let (input, _) = store.input("a").unwrap();
     let key = store.key().clone();
     let writer = store.start().unwrap();
-    let rows = (0..5).map(|id| rows::of_session(session(id, Kind::Callout), "", vec![b"x".to_vec()], &key)).collect();
+    let rows = (0..5)
+        .map(|id| rows::of_session(session(id, Kind::Callout), "", vec![b"x".to_vec()], &key, &ProbeSenders::default()))
+        .collect();
     writer.sender().send(batch(input, rows, 1)).unwrap();
     writer.stop();
     let store = Store::open(directory.path()).unwrap();
@@ -207,7 +218,10 @@ fn null_sender_mail_is_read_back_as_it_was_counted() {
     let mut counted: Vec<Hit> =
         sessions.iter().flat_map(|session| hit::of_session(session, |address| key.hash(address))).collect();
     counted.iter_mut().for_each(|hit| hit.address = None);
-    let rows = sessions.into_iter().map(|session| rows::of_session(session, "mail.log", Vec::new(), &key)).collect();
+    let rows = sessions
+        .into_iter()
+        .map(|session| rows::of_session(session, "mail.log", Vec::new(), &key, &ProbeSenders::default()))
+        .collect();
     let writer = store.start().unwrap();
     writer.sender().send(batch(input, rows, 100)).unwrap();
     writer.stop();

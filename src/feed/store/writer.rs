@@ -12,6 +12,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use super::rows::{self, Count, DeliveryRow, Event, Row};
 use super::{Store, expire, explain, signed};
 use crate::feed::ledger::Ledger;
+use crate::feed::publish::Nudge;
 use crate::feed::source::{Position, SavedFile};
 use crate::sys::clock;
 
@@ -126,14 +127,16 @@ fn run(mut store: Store, batches: &Receiver<Batch>, counts: &StoreCounts) {
         };
         let mut tries = 0;
         while !group.is_empty() {
-            match commit(&mut store.connection, &group, store.ledger.as_ref(), counts) {
+            // Held to the end of the transaction: what is written by old rules is there when new ones go over all hosts.
+            let ledger = store.ledger.as_ref().map(|ledger| ledger.read().unwrap_or_else(|e| e.into_inner()));
+            let done = commit(&mut store.connection, &group, ledger.as_deref(), counts);
+            drop(ledger);
+            match done {
                 Ok(()) => {
                     if std::mem::take(&mut told) {
                         tracing::info!("{}: the store can be written again", store.path.display());
                     }
-                    if let Some(told) = &store.told {
-                        told.nudge();
-                    }
+                    store.told.iter().for_each(Nudge::nudge);
                     committed_at = clock::monotonic();
                     for batch in &group {
                         *batch.committed.lock().unwrap_or_else(|e| e.into_inner()) = batch.low_water;
