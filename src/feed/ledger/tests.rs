@@ -231,6 +231,11 @@ fn other_rules_judge_all_anew() {
     let mut options = LedgerOptions::default();
     options.protection.own_networks.push("203.0.113.2/31".parse().unwrap());
     let second = ledger(options);
+    // Given up on the way, and back to the first ones.
+    assert!(!second.follow_rules(&mut store, || false).unwrap());
+    assert_eq!(listed(&store, 60), "203.0.113.1");
+    assert!(first.follow_rules(&mut store, || true).unwrap());
+    assert_eq!(listed(&store, 60), "203.0.113.1 203.0.113.2 203.0.113.3");
     assert!(second.follow_rules(&mut store, || true).unwrap());
     assert_eq!(listed(&store, 60), "203.0.113.1");
     let changes = changed(&store, 3).unwrap().1;
