@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use dnsbld::feed::ledger::LedgerOptions;
+use dnsbld::feed::relation::lookup::ResolverOptions;
 use dnsbld::feed::run::judging::JudgingOptions;
 use dnsbld::feed::run::start::{Feed, FeedOptions, SourceKind, SourceOptions};
 use dnsbld::feed::{Assembler, AssemblerLimits, AssemblerOptions, Format, LogLine, Place, ProbeSenders};
@@ -89,7 +90,11 @@ fn measure_with_store(lines: usize) -> (Duration, u64) {
         }],
         probe_senders: ProbeSenders::default(),
         limits: AssemblerLimits::default(),
-        judging: JudgingOptions { ledger: LedgerOptions::default(), publish: None },
+        judging: JudgingOptions {
+            ledger: LedgerOptions::default(),
+            publish: None,
+            resolver: ResolverOptions { servers: Vec::new(), cache_answers_max: 1 },
+        },
     };
     let runtime = tokio::runtime::Runtime::new().unwrap_or_else(|error| fail(&format!("no threads: {error}")));
     let start = Instant::now();
