@@ -1,7 +1,7 @@
 //! What `export` writes, loaded by BIND, NSD and Knot: they must answer as we do.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -146,7 +146,7 @@ impl Other {
     fn start(server: &Server, name: &str, arguments: &[&str], general: &str, each: &str) -> Option<Self> {
         let program = tool(name)?;
         // None of them takes port 0, so a free one is found first.
-        let dns = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let dns = crate::rbldnsd::free_port();
         let dir = server.path("");
         let own = server.path(&format!("{name}.d"));
         std::fs::create_dir(&own).unwrap();

@@ -4,6 +4,7 @@
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -67,13 +68,19 @@ impl Rbldnsd {
     }
 }
 
-/// An address whose port is free for both UDP and TCP. rbldnsd takes no port 0, so a free one is found first; it is
-/// ours again only if nobody is faster.
-fn free_port() -> SocketAddr {
+/// An address whose port is free for both UDP and TCP. rbldnsd takes no port 0, so a free one is found first.
+///
+/// Each is given out once, and from below those that the system gives to clients (32768 and up on Linux), of which other tests take
+/// thousands.
+pub fn free_port() -> SocketAddr {
+    /// The first port, and how many there are from it on.
+    const PORTS: (u32, u32) = (10_240, 22_000);
+    /// How many were looked at.
+    static LOOKED: AtomicU32 = AtomicU32::new(0);
     loop {
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = udp.local_addr().unwrap();
-        if TcpListener::bind(address).is_ok() {
+        let next = std::process::id().wrapping_mul(97).wrapping_add(LOOKED.fetch_add(1, Ordering::Relaxed));
+        let address = SocketAddr::from(([127, 0, 0, 1], (PORTS.0 + next % PORTS.1) as u16));
+        if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
             return address;
         }
     }

@@ -12,7 +12,7 @@ mod upstream;
 mod usage;
 
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -46,7 +46,7 @@ impl Place {
         let dir = tempfile::tempdir().unwrap();
         symlink(env!("CARGO_BIN_EXE_dnsbld"), dir.path().join("rbldnsd")).unwrap();
         // Neither program tells which port it chose, so a free one is found first.
-        let dns = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let dns = crate::rbldnsd::free_port();
         let place = Self { dir, bind: format!("127.0.0.1/{}", dns.port()), dns };
         if rustix::process::geteuid().is_root() {
             chown(place.dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
