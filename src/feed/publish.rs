@@ -17,7 +17,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use self::counts::ListingCounts;
-use super::aside;
+use super::aside::{self, PUBLIC};
 use super::ledger::{self, now_ms, welcomes};
 use super::listing::Listing;
 use super::subject::Subject;
@@ -308,7 +308,11 @@ impl Publisher {
         if self.written.as_ref().is_none_or(|(_, known)| *known != body) {
             let clock = u32::try_from(now_ms / 1000).unwrap_or(u32::MAX);
             let serial = self.written.as_ref().map_or(clock, |(known, _)| clock.max(known.wrapping_add(1)));
-            aside::write(&self.options.zone_file, (zone_file::head(&self.options.zone, serial) + &body).as_bytes())?;
+            aside::write(
+                &self.options.zone_file,
+                (zone_file::head(&self.options.zone, serial) + &body).as_bytes(),
+                PUBLIC,
+            )?;
             (self.tell)();
             self.written = Some((serial, body));
         }
@@ -349,7 +353,7 @@ fn replace(path: &Path, content: &str) -> io::Result<()> {
     if fs::read(path).is_ok_and(|known| known == content.as_bytes()) {
         return Ok(());
     }
-    aside::write(path, content.as_bytes())
+    aside::write(path, content.as_bytes(), PUBLIC)
 }
 
 /// The running thread.

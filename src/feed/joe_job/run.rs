@@ -375,7 +375,7 @@ impl Worker {
             match state::write_zone(path, &hashes) {
                 Ok(true) => (self.tell.zone_written)(),
                 Ok(false) => {}
-                Err(error) => tracing::error!("{} can not be written: {error}", path.display()),
+                Err(error) => tracing::error!("the addresses under attack can not be written: {error}"),
             }
         }
     }
@@ -393,7 +393,7 @@ impl Worker {
         };
         reports.sort_by(|a, b| (a.raised, &a.id).cmp(&(b.raised, &b.id)));
         if let Err(error) = state::write_reports(&self.options.reports_file, reports.iter()) {
-            tracing::error!("{} can not be written: {error}", self.options.reports_file.display());
+            tracing::error!("the reports of joe-jobs can not be written: {error}");
         }
     }
 }

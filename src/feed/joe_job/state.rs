@@ -3,13 +3,13 @@
 //! Each is written aside, synced and renamed, so that nobody ever reads half of one. Reports have addresses in the clear, because they are
 //! of no use without; so they and the key are for the server's user alone.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
 
 use super::address::{AddressKey, Hash};
 use super::report::{JoeJob, hex};
+use crate::feed::aside::{self, PRIVATE, PUBLIC};
 
 /// The reports' file in the state directory.
 pub const REPORTS_FILE: &str = "joe-jobs.json";
@@ -19,10 +19,6 @@ pub const KEY_FILE: &str = "joe-jobs.key";
 const KEY_OCTETS: usize = 20;
 /// Octets of the longest file read: a report has some thousand at most.
 const FILE_LEN_MAX: u64 = 64 << 20;
-/// The rights of what only we read.
-const PRIVATE: u32 = 0o600;
-/// The rights of a zone file, which mirrors may read.
-const PUBLIC: u32 = 0o644;
 /// The zone's TTL, s: how long a mail server may still refuse after a joe-job is over.
 const TTL_S: u32 = 60;
 
@@ -35,7 +31,7 @@ pub fn key(path: &Path) -> io::Result<AddressKey> {
             let mut random = [0; KEY_OCTETS];
             File::open("/dev/urandom")?.read_exact(&mut random)?;
             let text = hex(&random);
-            write(path, &format!("{text}\n"), PRIVATE).map_err(told)?;
+            aside::write(path, format!("{text}\n").as_bytes(), PRIVATE)?;
             text
         }
         Err(error) => return Err(told(error)),
@@ -66,7 +62,7 @@ pub fn write_reports<'r>(path: &Path, reports: impl Iterator<Item = &'r JoeJob>)
         text += &serde_json::to_string(report)?;
         text.push('\n');
     }
-    write(path, &text, PRIVATE)
+    aside::write(path, text.as_bytes(), PRIVATE)
 }
 
 /// The zone file, a dnset: `test` (RFC 5782 section 5) and the hashes.
@@ -93,7 +89,7 @@ pub fn write_zone(path: &Path, hashes: &[Hash]) -> io::Result<bool> {
     if read(path).is_ok_and(|found| found == text) {
         return Ok(false);
     }
-    write(path, &text, PUBLIC).map(|()| true)
+    aside::write(path, text.as_bytes(), PUBLIC).map(|()| true)
 }
 
 /// Read a text, bounded.
@@ -103,23 +99,9 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Write a text aside, sync it, and put it into place.
-fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(".new");
-    let aside = PathBuf::from(aside);
-    // One that was left behind may have other rights.
-    let _ = fs::remove_file(&aside);
-    let mut file = File::options().write(true).create_new(true).mode(mode).open(&aside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&aside, path)?;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(directory)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
