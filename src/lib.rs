@@ -23,10 +23,33 @@
 //! - [`export`]: what a zone lists, for other programs.
 //! - [`feed`]: from the lines that mail servers log to listings, joe-jobs, and whether a bounce may be sent.
 //! - [`config`], [`check`], [`query`], [`cli`], [`app`]: settings, the operations, and the wiring.
+//! - [`blocklist`], [`embed`], and `hickory` where it is switched on: the ways in for other programs.
 //! - [`rbldnsd`]: rbldnsd's command line in front of the same server.
 //! - [`sys`]: what the operating system does for us.
 //!
-//! A list can be used without the server:
+//! # In another program
+//!
+//! A list can be used without any DNS; this is most of what a mail filter written in Rust needs:
+//!
+//! ```
+//! use dnsbld::Blocklist;
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let file = folder.path().join("bl.zone");
+//! # std::fs::write(&file, ":2:See https://bl.example.org/?$\n192.0.2.0/24\n!192.0.2.7\n")?;
+//! let list = Blocklist::open([&file])?;               // the type is told by the first entry
+//! let found = list.lookup("192.0.2.1");
+//! assert_eq!(found[0].code.to_string(), "127.0.0.2");
+//! assert_eq!(found[0].text.as_deref(), Some("See https://bl.example.org/?192.0.2.1"));
+//! assert!(!list.contains("192.0.2.7"));               // excluded
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`Zones`] follows its files and gives snapshots, [`Server`] answers from them over UDP and TCP, and with the feature `hickory`
+//! (on by default) a hickory server can serve them beside its own. What of all this is promised to stay is said in
+//! `docs/embedding.md`: these types, their builders, and what they take; the rest of the crate is public for its own tests and benches.
+//!
+//! One level below, entries can come from anywhere:
 //!
 //! ```
 //! use dnsbld::dataset::{Builder, Entry, EntryValue, Key, Kind};
@@ -41,13 +64,17 @@
 //! ```
 
 pub mod app;
+pub mod blocklist;
 pub mod check;
 pub mod cli;
 pub mod config;
 pub mod dataset;
 pub mod diag;
+pub mod embed;
 pub mod export;
 pub mod feed;
+#[cfg(feature = "hickory")]
+pub mod hickory;
 pub mod http;
 pub mod load;
 pub mod query;
@@ -59,3 +86,6 @@ pub mod sys;
 pub mod wire;
 pub mod zone;
 pub mod zonefile;
+
+pub use blocklist::{Blocklist, Listing};
+pub use embed::{Server, StartError, Zones};

@@ -5,19 +5,17 @@
 //! disagreement would show.
 
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
 
+use crate::blocklist::{Subject, answers};
 use crate::dataset::entry::{Entry, Key, Scope};
-use crate::dataset::template::{Subject, Text};
-use crate::dataset::values::EXCLUDED;
-use crate::dataset::{AddError, Data, Dataset, Header, Kind, find_name};
+use crate::dataset::{AddError, Data, Dataset, Header, Kind};
 use crate::diag::BadFile;
 use crate::wire::name::{Name, QueryName};
-use crate::zone::embedded_ip4;
 use crate::zonefile::{self, Line, Sink, Source, Target};
 
 /// A subject as datasets know it.
@@ -25,27 +23,21 @@ use crate::zonefile::{self, Line, Sink, Source, Target};
 pub struct Asked {
     /// As it was written.
     text: String,
-    /// An IPv4 address; of a mapped or 6to4 IPv6 address the one within it.
-    ip4: Option<u32>,
-    /// An IPv6 address.
-    ip6: Option<u128>,
-    /// A name, lower case.
-    name: Option<Name>,
+    /// What it says.
+    subject: Subject,
 }
 
 impl Asked {
     /// An address or a name. Errors: it is neither.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let asked = |ip4, ip6, name| Self { text: text.to_owned(), ip4, ip6, name };
-        match text.parse() {
-            Ok(IpAddr::V4(address)) => Ok(asked(Some(address.into()), None, None)),
-            Ok(IpAddr::V6(address)) => Ok(asked(embedded_ip4(address.into()), Some(address.into()), None)),
+        let subject = match text.parse::<IpAddr>() {
+            Ok(address) => address.into(),
             Err(_) => {
-                let name =
-                    text.parse::<Name>().map_err(|error| format!("`{text}` is no address and no name: {error}"))?;
-                Ok(asked(None, None, Some(name.to_lower())))
+                let name = text.parse::<Name>();
+                name.map_err(|error| format!("`{text}` is no address and no name: {error}"))?.into()
             }
-        }
+        };
+        Ok(Self { text: text.to_owned(), subject })
     }
 }
 
@@ -100,7 +92,7 @@ impl Sink for Trace<'_> {
 
     fn take_host(&mut self, address: u32) -> bool {
         // What is not about the subject needs no further look.
-        self.asked.ip4 != Some(address)
+        self.asked.subject.ip4 != Some(address)
     }
 
     fn take(&mut self, line: &Line<'_>, number: u32) -> Result<(), AddError> {
@@ -108,7 +100,7 @@ impl Sink for Trace<'_> {
             // An `acl` says nothing of subjects, and is not read here.
             Line::Default(_) | Line::DefaultAction(_) | Line::Rule(_) => return Ok(()),
             Line::Record(record) => {
-                let same = self.asked.name.as_ref().is_some_and(|name| name.labels() == record.owner);
+                let same = self.asked.subject.name.as_ref().is_some_and(|name| name.labels() == record.owner);
                 (same.then_some(0), false)
             }
             Line::Entry(entry) => (rank(self.kind, entry, self.asked), entry.excluded),
@@ -124,22 +116,22 @@ impl Sink for Trace<'_> {
 fn rank(kind: Kind, entry: &Entry<'_>, asked: &Asked) -> Option<u32> {
     match entry.key {
         Key::Ip4Net(net) => {
-            let address = asked.ip4?;
+            let address = asked.subject.ip4?;
             let (first, last) = (net.network().into(), net.broadcast().into());
             let len = if kind == Kind::Ip4Trie { net.prefix_len().into() } else { octet_level(address, first, last) };
             (first..=last).contains(&address).then_some(len)
         }
         Key::Ip4Range(first, last) => {
-            let address = asked.ip4?;
+            let address = asked.subject.ip4?;
             let (first, last) = (first.into(), last.into());
             (first..=last).contains(&address).then(|| octet_level(address, first, last))
         }
         Key::Ip6Net(net) => {
-            let address = Ipv6Addr::from(asked.ip6?);
+            let address = Ipv6Addr::from(asked.subject.ip6?);
             net.contains(&address).then_some(net.prefix_len().into())
         }
         Key::Name(name, scope) => {
-            let asked = asked.name.as_ref()?.labels();
+            let asked = asked.subject.name.as_ref()?.labels();
             let above = asked.len() > name.len() && is_above(name, asked);
             // The name's own entry decides before any wildcard.
             match scope {
@@ -182,28 +174,6 @@ fn deciding(kind: Kind, mut hits: Vec<Hit>) -> Vec<Hit> {
     hits
 }
 
-/// What one dataset answers.
-fn answers(dataset: &Dataset, asked: &Asked) -> Vec<(Ipv4Addr, Option<String>)> {
-    let lossy = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
-    let ip4 = asked.ip4.and_then(|address| Some((dataset.find_ip4(address)?, Subject::Ip4(address))));
-    let ip6 = asked.ip6.and_then(|address| Some((dataset.find_ip6(address)?, Subject::Ip6(address))));
-    let name = asked.name.as_ref().and_then(|name| match dataset.data() {
-        Data::Dnset(names) => find_name(names, name.labels()).map(|found| (found.id, Subject::Name(found.entry))),
-        _ => None,
-    });
-    let listing = ip4.or(ip6).or(name).filter(|&(id, _)| id != EXCLUDED);
-    let mut text = Text::default();
-    let values = dataset.values();
-    listing
-        .into_iter()
-        .flat_map(|(id, subject)| values.members(id).map(move |id| (id, subject)))
-        .map(|(id, subject)| {
-            let (a, raw) = values.get(id);
-            (a.into(), dataset.header().template.expand(raw, subject, &mut text).map(lossy))
-        })
-        .collect()
-}
-
 /// What is found, told as text or JSON lines.
 struct Told<'o> {
     /// Where to.
@@ -217,7 +187,7 @@ struct Told<'o> {
 impl Told<'_> {
     /// One dataset's word, if it has one.
     fn dataset(&mut self, zone: &str, dataset: &Dataset, asked: &Asked, lines: &[Hit]) -> io::Result<()> {
-        let answers = answers(dataset, asked);
+        let answers = answers(dataset, &asked.subject);
         if answers.is_empty() && lines.is_empty() {
             return Ok(());
         }
@@ -309,13 +279,13 @@ pub fn run(asked: &Asked, zones: &[Zone], now: i64, json: bool, out: &mut dyn Wr
 /// A name that was given as the query would give it, with the zone's name behind it, without that.
 fn below(asked: &Asked, zone: &Name) -> Asked {
     let mut asked = asked.clone();
-    if let Some(name) = &asked.name {
+    if let Some(name) = &asked.subject.name {
         let query = QueryName::of(name);
         let (labels, zone_labels) = (query.label_count(), zone.label_count());
         if labels > zone_labels && query.labels_from(labels - zone_labels) == zone.to_lower().labels() {
             let mut wire = query.labels(0, labels - zone_labels).to_vec();
             wire.push(0);
-            asked.name = Some(Name::from_wire(&wire));
+            asked.subject.name = Some(Name::from_wire(&wire));
         }
     }
     asked

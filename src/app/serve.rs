@@ -28,6 +28,7 @@ use crate::http::{HttpOptions, HttpServer, MailTotals, PolicyTotals, ReadMail, S
 use crate::load::status::Status;
 use crate::load::{Command, ExpiryOptions, GuardOptions, Handle, LoadOptions, Loader, ZoneSpec};
 use crate::serve::answer::Policy;
+use crate::serve::listen::bind_both;
 use crate::serve::stream::{StreamOptions, StreamServer, Streams};
 use crate::serve::udp::{BATCH_DEFAULT, UdpOptions, UdpServer, UdpWorkers};
 use crate::stats::Registry;
@@ -42,8 +43,6 @@ const DESCRIPTORS_SPARE: u64 = 256;
 const DESCRIPTORS_A_SOURCE: u64 = 300;
 /// Descriptors of one question of the neighbour rule: its look-ups, each over UDP and perhaps TCP, at two resolvers.
 const DESCRIPTORS_A_QUESTION: u64 = 4;
-/// Attempts to have TCP on the port that the system chose for UDP (port 0, tests).
-const PORT_ATTEMPTS: usize = 16;
 /// How long HTTP may take to finish its answers on the way out.
 const HTTP_GRACE: Duration = Duration::from_secs(2);
 
@@ -231,18 +230,7 @@ fn bind(settings: &Settings) -> Result<(UdpServer, StreamServer), Failure> {
         connections_per_net_max: tcp.connections_per_net_max as usize,
         ..StreamOptions::default()
     };
-    let port_is_chosen = dns.listen.iter().any(|address| address.port() == 0);
-    let mut attempts = if port_is_chosen { PORT_ATTEMPTS } else { 1 };
-    loop {
-        let udp = UdpServer::bind(udp_options.clone())?;
-        attempts -= 1;
-        match StreamServer::bind(&udp.local_addresses(), stream_options.clone()) {
-            Ok(tcp) => return Ok((udp, tcp)),
-            // The port that was free for UDP may be taken for TCP; the system is asked for another one.
-            Err(_) if attempts > 0 => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    Ok(bind_both(&udp_options, &stream_options)?)
 }
 
 /// Say where we listen, so that scripts and tests that let the system choose can know.

@@ -14,6 +14,7 @@ use super::{Relation, values};
 use crate::dataset::Kind;
 use crate::diag::Diagnostic;
 use crate::wire::name::Name;
+use crate::zone::{NEGATIVE_TTL_DEFAULT, TTL_DEFAULT, TTL_MAX};
 use crate::zonefile::{ReadOptions, Source};
 
 /// Everything an operator decides.
@@ -319,14 +320,10 @@ impl Default for Zone {
             ns: Vec::new(),
             mname: None,
             rname: None,
-            // rbldnsd's default.
-            ttl: 2_100,
-            // How long a resolver that asked just before may miss a fresh listing. Lists change every few minutes
-            // (`poll_s` is one), so more would blunt them, and less would cost a query for nearly every mail.
-            negative_ttl: 300,
+            ttl: TTL_DEFAULT,
+            negative_ttl: NEGATIVE_TTL_DEFAULT,
             ttl_min: 0,
-            // RFC 2181 section 8.
-            ttl_max: values::SECONDS_MAX,
+            ttl_max: TTL_MAX,
             datasets: Vec::new(),
             guard: Guard::default(),
             expire: None,

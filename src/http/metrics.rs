@@ -31,6 +31,8 @@ pub const NO_ZONE_LABEL: &str = "-";
 pub const OTHER_ZONES_LABEL: &str = "(other)";
 /// Label of types and codes without a counter of their own.
 const OTHER_LABEL: &str = "other";
+/// What the names of metrics of a process begin with, by the convention of Prometheus' own libraries.
+const PROCESS_PREFIX: &str = "process_";
 /// States of a zone with their labels.
 const STATES: [(ZoneState, &str); 3] =
     [(ZoneState::Ready, "ready"), (ZoneState::NotReady, "not_ready"), (ZoneState::Expired, "expired")];
@@ -98,6 +100,14 @@ pub struct Sources {
     pub started: SystemTime,
 }
 
+impl Sources {
+    /// What there is to tell of a server without a feeder, whose streams are read so.
+    pub fn of_server(registry: Arc<Registry>, status: Arc<Status>, streams: ReadStreams) -> Self {
+        let (mail, started) = (Box::new(MailTotals::default), SystemTime::now());
+        Self { registry, status, streams, feed: None, relation: None, mail, started }
+    }
+}
+
 /// The samples of one scrape, by family and by the values of its labels.
 #[derive(Debug, Default)]
 pub struct Samples {
@@ -120,8 +130,8 @@ impl Samples {
         }
     }
 
-    /// In the shape that the encoder wants.
-    fn into_families(mut self) -> Vec<MetricFamily> {
+    /// These families, in the shape that the encoder wants.
+    fn into_families(mut self, families: &[&Family]) -> Vec<MetricFamily> {
         let metric = |family: &Family, labels: Vec<String>, value: f64| {
             let pairs = family.labels.iter().zip(labels).map(|(name, value)| {
                 let mut pair = LabelPair::default();
@@ -150,7 +160,7 @@ impl Samples {
             whole.set_metric(series.into_iter().map(|(labels, value)| metric(family, labels, value)).collect());
             whole
         };
-        f::ALL.iter().map(whole).collect()
+        families.iter().copied().map(whole).collect()
     }
 }
 
@@ -158,6 +168,8 @@ impl Samples {
 pub struct Exposition {
     /// Where the numbers come from.
     sources: Sources,
+    /// What is shown.
+    families: Vec<&'static Family>,
     /// The families, as the registry wants to know them.
     descs: Vec<Desc>,
 }
@@ -169,12 +181,26 @@ impl Exposition {
     ///
     /// When the table of families is not fit for Prometheus, which does not depend on the sources.
     pub fn new(sources: Sources) -> prometheus::Result<Self> {
-        let desc = |family: &Family| {
+        Self::of(sources, f::ALL.iter().collect())
+    }
+
+    /// The same without what is told of the process, which a program of another kind tells by itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Exposition::new`].
+    pub fn without_process(sources: Sources) -> prometheus::Result<Self> {
+        Self::of(sources, f::ALL.iter().filter(|family| !family.name.starts_with(PROCESS_PREFIX)).collect())
+    }
+
+    /// A collector of these families.
+    fn of(sources: Sources, families: Vec<&'static Family>) -> prometheus::Result<Self> {
+        let desc = |family: &&Family| {
             let labels = family.labels.iter().map(|&label| label.to_owned()).collect();
             Desc::new(family.name.to_owned(), family.help.to_owned(), labels, HashMap::new())
         };
-        let descs = f::ALL.iter().map(desc).collect::<prometheus::Result<_>>()?;
-        Ok(Self { sources, descs })
+        let descs = families.iter().map(desc).collect::<prometheus::Result<_>>()?;
+        Ok(Self { sources, families, descs })
     }
 }
 
@@ -197,7 +223,7 @@ impl Collector for Exposition {
         }
         feed::add_mail(&mut samples, &(self.sources.mail)());
         add_process(&mut samples, &Process::read(), self.sources.started);
-        samples.into_families()
+        samples.into_families(&self.families)
     }
 }
 

@@ -77,6 +77,15 @@ pub struct HttpOptions {
     pub listen: SocketAddr,
 }
 
+/// Put the metrics of docs/metrics.md into a registry of another program, but for those of the process.
+///
+/// # Errors
+///
+/// When the registry has metrics of the same names already.
+pub fn register(sources: Sources, registry: &prometheus::Registry) -> prometheus::Result<()> {
+    registry.register(Box::new(metrics::Exposition::without_process(sources)?))
+}
+
 /// Why the listener could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("can not listen for HTTP on {address}: {error}; {}", advice(error))]

@@ -1,10 +1,13 @@
 //! What the loader is told to load, and how.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::report::Reporter;
+use crate::dataset::Kind;
+use crate::wire::name::Name;
 use crate::zone::ZoneSettings;
-use crate::zonefile::Source;
+use crate::zonefile::{ReadOptions, Source};
 
 /// One zone: what it is called, what it is made of, and what must never go into service.
 #[derive(Clone, Debug)]
@@ -17,6 +20,26 @@ pub struct ZoneSpec {
     pub guard: GuardOptions,
     /// What happens when no newer file comes.
     pub expiry: ExpiryOptions,
+}
+
+impl ZoneSpec {
+    /// A zone of this name without data, everything else as the settings file has it by default.
+    pub fn new(name: &Name) -> Self {
+        Self {
+            settings: ZoneSettings::new(name),
+            sources: Vec::new(),
+            guard: GuardOptions::default(),
+            expiry: ExpiryOptions::default(),
+        }
+    }
+
+    /// The same with a dataset more: a type and its files, which may be compressed with gzip.
+    #[must_use]
+    pub fn dataset<P: AsRef<Path>>(mut self, kind: Kind, files: impl IntoIterator<Item = P>) -> Self {
+        let files = files.into_iter().map(|file| file.as_ref().to_owned()).collect();
+        self.sources.push(Source { kind, files, options: ReadOptions::default() });
+        self
+    }
 }
 
 /// The guards of one zone; what each one looks at is told in `guard.rs`.

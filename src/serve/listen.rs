@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::stream::{StreamOptions, StreamServer};
+use super::udp::{UdpOptions, UdpServer};
 use crate::sys;
 
 /// Connections that the kernel completes while we are busy accepting others; a short burst, since accepting is cheap.
@@ -174,6 +176,29 @@ pub(super) fn stream_listener(address: SocketAddr) -> Result<TcpListener, Listen
         Ok(socket.into())
     };
     make().map_err(|error| ListenError::new(address, "TCP", error))
+}
+
+/// Attempts to have TCP on the port that the system chose for UDP.
+const PORT_ATTEMPTS: usize = 16;
+
+/// Bind UDP, and TCP on the same addresses and ports.
+///
+/// # Errors
+///
+/// The first address that can not be listened on.
+pub fn bind_both(udp: &UdpOptions, streams: &StreamOptions) -> Result<(UdpServer, StreamServer), ListenError> {
+    let port_is_chosen = udp.addresses.iter().any(|address| address.port() == 0);
+    let mut attempts = if port_is_chosen { PORT_ATTEMPTS } else { 1 };
+    loop {
+        let bound = UdpServer::bind(udp.clone())?;
+        attempts -= 1;
+        match StreamServer::bind(&bound.local_addresses(), streams.clone()) {
+            Ok(tcp) => return Ok((bound, tcp)),
+            // The port that was free for UDP may be taken for TCP; the system is asked for another one.
+            Err(_) if attempts > 0 => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -59,6 +59,33 @@ pub struct ZoneSettings {
     pub wrong_kind: Option<Ipv4Addr>,
 }
 
+/// TTL of entries unless told otherwise, s: rbldnsd's.
+pub const TTL_DEFAULT: u32 = 2_100;
+/// Negative TTL unless told otherwise, s. How long a resolver that asked just before may miss a fresh listing: lists change
+/// every few minutes, so more would blunt them, and less would cost a query for nearly every mail.
+pub const NEGATIVE_TTL_DEFAULT: u32 = 300;
+/// Largest TTL, s (RFC 2181 section 8).
+pub const TTL_MAX: u32 = 0x7fff_ffff;
+
+impl ZoneSettings {
+    /// A zone of this name with the defaults of the settings file.
+    pub fn new(name: &Name) -> Self {
+        Self {
+            name: name.to_lower(),
+            ns: Vec::new(),
+            mname: None,
+            rname: None,
+            ttl: TTL_DEFAULT,
+            negative_ttl: NEGATIVE_TTL_DEFAULT,
+            ttl_min: 0,
+            ttl_max: TTL_MAX,
+            make_apex: true,
+            retired: None,
+            wrong_kind: None,
+        }
+    }
+}
+
 /// Whether a zone can be answered from, and if not, why (the EDE code goes with SERVFAIL).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ZoneState {
