@@ -67,7 +67,8 @@ impl<'m> Exim<'m> {
         machine.put("/etc/exim4/exim4.conf", configuration);
         machine.run(
             "chown root:Debian-exim /etc/exim4/exim4.conf && chmod 640 /etc/exim4/exim4.conf && \
-             mkdir -p /var/spool/exim4 /var/log/exim4 && chown Debian-exim:Debian-exim /var/spool/exim4 /var/log/exim4",
+             mkdir -p /var/spool/exim4 /var/log/exim4 /run/exim4 && \
+             chown -R Debian-exim:Debian-exim /var/spool/exim4 /var/log/exim4 /run/exim4",
         );
         let told = machine.run("exim4 -bV && exim4 -bd -q1m");
         let version = told.split_ascii_whitespace().nth(2).unwrap_or_default().to_owned();
@@ -126,9 +127,14 @@ impl Smtp {
     }
 }
 
-/// A whole transaction without a message: the reply to RCPT.
+/// A whole transaction without a message, on port 25: the reply to RCPT.
 pub fn probe(from: &Machine, to: &str, sender: &str, recipient: &str) -> Reply {
-    let mut client = Smtp::connect(from, to, 25);
+    probe_at(from, to, 25, sender, recipient)
+}
+
+/// A whole transaction without a message: the reply to RCPT.
+pub fn probe_at(from: &Machine, to: &str, port: u16, sender: &str, recipient: &str) -> Reply {
+    let mut client = Smtp::connect(from, to, port);
     client.say(&format!("MAIL FROM:<{sender}>"));
     let reply = client.say(&format!("RCPT TO:<{recipient}>"));
     client.say("QUIT");
