@@ -137,11 +137,15 @@ fn tell(side: Ours) {
     }
     let late = jiff::Timestamp::now().as_millisecond() - expires.as_millisecond();
     assert!((-1000..5000).contains(&late), "the listing ended {late} ms after its term");
-    let reply = probe(&world.theirs, OURS, "", "alice@example.org");
-    assert!(reply.starts_with("250"), "{reply}");
     they_write(&world, "<>", "alice@example.org");
     mailbox(&world.ours, "alice", 2);
     outbound::flows(&world, users.len() + 1);
+
+    // What was seen is not forgotten: one more callout, and it is listed again.
+    assert_eq!(dnsbld.listed(THEIRS, zone), None);
+    let reply = probe(&world.theirs, OURS, "", "alice@example.org");
+    assert!(reply.starts_with("250"), "{reply}");
+    world.ours.wait("the second listing", side.log(), || dnsbld.listed(THEIRS, zone).is_some());
 }
 
 #[test]

@@ -109,7 +109,7 @@ impl World {
                 "[[zone]]\nname = \"{zone}\"\ndatasets = [{{ type = \"generic\", files = [\"{zone}.zone\"] }}]\n"
             );
         }
-        self.ours.put("/var/lib/dnsbld/empty", "");
+        self.ours.run("mkdir -p /var/lib/dnsbld");
         self.ours.put(self.side.log(), "");
         if self.side == Ours::Exim {
             self.ours.run("chown -R Debian-exim:Debian-exim /var/log/exim4");
@@ -118,7 +118,7 @@ impl World {
     }
 
     /// Start our Postfix: the log's settings of `docs/feeding.md`, and what `docs/using-a-list.md` shows.
-    pub fn our_postfix(&self) -> Postfix<'_> {
+    pub fn our_postfix(&self) {
         let [logging, info, ..] = &blocks("feeding.md", "### Postfix")[..] else { panic!("two blocks") };
         self.ours.put("/etc/postfix/dnsbld_info", info);
         self.ours.put("/etc/postfix/dnsbld_null", &shown("postfix/dnsbld_null"));
@@ -129,8 +129,9 @@ impl World {
         let mailboxes = "virtual_mailbox_domains =\nvirtual_mailbox_maps = inline:{{alice@example.org=alice} {bob@example.org=bob} \
                          {carol@example.org=carol} {dave@example.org=dave}}\n\
                          virtual_uid_maps = static:64104\nvirtual_gid_maps = static:64104\n";
-        self.ours.run("chown 64104:64104 /var/mail");
-        Postfix::start(&self.ours, &(main.join("") + mailboxes), &shown("postfix/outbound.master.cf"))
+        Postfix::start(&self.ours, &(main.join("") + mailboxes), &shown("postfix/outbound.master.cf"));
+        // Postfix asks a list once in the life of a process; the story wants it asked each time.
+        self.ours.run(&shown("postfix/at-once.sh"));
     }
 
     /// Our Exim's configuration: the log's settings of `docs/feeding.md`, and of what `docs/using-a-list.md` shows the ACL
@@ -142,7 +143,7 @@ impl World {
         let form = |name: &str| if outbound == name { shown(&format!("exim/outbound.{name}")) } else { String::new() };
         format!(
             "primary_hostname = mx.example.org\ndomainlist local_domains = example.org\nhostlist relay_from_hosts = 127.0.0.1\n\
-             daemon_smtp_ports = 25 : 587\nhost_lookup =\nacl_smtp_rcpt = acl_check_rcpt\n{logging}{hooks}\
+             daemon_smtp_ports = 25 : 587\nhost_lookup =\nkeep_environment =\nacl_smtp_rcpt = acl_check_rcpt\n{logging}{hooks}\
              begin acl\n{end}\nacl_check_rcpt:\n{recipients}{}\
              accept hosts = +relay_from_hosts\nrequire domains = +local_domains\n{}\
              require verify = recipient\naccept\n\
@@ -150,7 +151,7 @@ impl World {
              dnslookup:\n  driver = dnslookup\n  domains = ! +local_domains\n  transport = remote_smtp\n  no_more\n\
              users:\n  driver = accept\n  local_parts = alice : bob : carol : dave\n  transport = mailbox\n\
              begin transports\nremote_smtp:\n  driver = smtp\n{}\n\
-             mailbox:\n  driver = appendfile\n  file = /var/mail/$local_part\n  user = mail\n\
+             mailbox:\n  driver = appendfile\n  file = /var/mail/$local_part_data\n  user = mail\n\
              begin retry\n* * F,1h,5s\n",
             form("acl"),
             shown("exim/null-sender.acl"),
@@ -164,7 +165,7 @@ impl World {
         let verify = if callouts { "require verify = sender/callout=30s,random\n" } else { "" };
         format!(
             "primary_hostname = mail.example.com\ndomainlist local_domains = example.com\nhostlist relay_from_hosts = 127.0.0.1\n\
-             host_lookup =\nacl_smtp_rcpt = acl_check_rcpt\n\
+             host_lookup =\nkeep_environment =\nacl_smtp_rcpt = acl_check_rcpt\n\
              callout_domain_positive_expire = 1s\ncallout_domain_negative_expire = 1s\n\
              callout_positive_expire = 1s\ncallout_negative_expire = 1s\n\
              begin acl\nacl_check_rcpt:\naccept hosts = +relay_from_hosts\n{verify}require domains = +local_domains\naccept\n\
@@ -172,15 +173,25 @@ impl World {
              dnslookup:\n  driver = dnslookup\n  domains = ! +local_domains\n  transport = remote_smtp\n  no_more\n\
              users:\n  driver = accept\n  local_parts = eve\n  transport = mailbox\n\
              begin transports\nremote_smtp:\n  driver = smtp\n\
-             mailbox:\n  driver = appendfile\n  file = /var/mail/$local_part\n  user = mail\n"
+             mailbox:\n  driver = appendfile\n  file = /var/mail/$local_part_data\n  user = mail\n"
         )
     }
 
     /// Start our mail server.
     pub fn start_ours(&self) {
         match self.side {
-            Ours::Postfix => drop(self.our_postfix()),
-            Ours::Exim => drop(Exim::start(&self.ours, &self.our_exim("acl"))),
+            Ours::Postfix => self.our_postfix(),
+            Ours::Exim => {
+                Exim::start(&self.ours, &self.our_exim("acl"));
+            }
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("our log:\n{}\ntheirs:\n{}", self.ours.read(self.side.log()), self.theirs.read(EXIM_LOG));
         }
     }
 }
