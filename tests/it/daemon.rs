@@ -72,9 +72,9 @@ impl Daemon {
     }
 
     /// Wait until a condition holds, as long as the program runs.
-    pub fn wait(&mut self, what: &str, mut condition: impl FnMut() -> bool) {
+    pub fn wait(&mut self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE * 2;
-        while !condition() {
+        while !condition(self) {
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "{} ended ({ended:?}) before: {what}", self.name);
             assert!(Instant::now() < deadline, "{}: waited in vain: {what}", self.name);

@@ -4,13 +4,14 @@
 //! the table of what may differ from rbldnsd, `judge` and `differential` hold answers against it.
 //! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by other servers (`export`) and resolvers (`resolvers`, in a network of their own made by `namespace`, programs kept by `daemon`), by rbldnsd (`access`,
 //! `conformance`, `differential`, `documented`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`,
-//! `metrics`), by mail servers and shippers (`feed`, `joe_jobs`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how
+//! `metrics`), by mail servers and shippers (`feed`, `joe_jobs`), by mail filters that ask (`consumers`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how
 //! to run them.
 
 mod access;
 mod architecture;
 mod cli;
 mod conformance;
+mod consumers;
 mod daemon;
 mod differences;
 mod differential;

@@ -172,7 +172,7 @@ impl Kind {
         let mut daemon = Daemon::start(self.program(), command.current_dir(path));
         let dns = SocketAddr::from(([127, 0, 0, 1], 53));
         let client = Udp::new(dns);
-        daemon.wait("it finds what the root says", || {
+        daemon.wait("it finds what the root says", |_| {
             let question = query("ns.example.net", A).flags(super::RD);
             let reply = client.try_exchange(&question.wire(), Duration::from_millis(500));
             reply.is_some_and(|reply| reply.answers().contains("A 192.0.2.53"))

@@ -110,7 +110,7 @@ impl World {
 /// Wait for the root's key, which is there as soon as the zone is signed.
 fn anchor(root: &mut Daemon) -> String {
     let mut anchor = String::new();
-    root.wait("the root is signed", || {
+    root.wait("the root is signed", |_| {
         let arguments = ["@192.0.2.1", "+short", "+nosplit", "+tries=1", "+time=1", ".", "DNSKEY"];
         let output = Command::new("dig").args(arguments).output().unwrap();
         anchor = String::from_utf8(output.stdout).unwrap().trim().to_owned();
@@ -129,6 +129,6 @@ fn control(dir: &Path, text: &str) -> Option<Daemon> {
     let mut daemon = Daemon::start("rbldnsd", command.arg(format!("{CONTROL}:combined:control.zone")));
     let client = Udp::new(RBLDNSD.into());
     daemon
-        .wait("it answers", || client.try_exchange(&query(CONTROL, SOA).wire(), Duration::from_millis(100)).is_some());
+        .wait("it answers", |_| client.try_exchange(&query(CONTROL, SOA).wire(), Duration::from_millis(100)).is_some());
     Some(daemon)
 }
