@@ -2,10 +2,13 @@
 //!
 //! `server` starts and asks it, `message` spells queries and replies, `differences` is
 //! the table of what may differ from rbldnsd, `judge` and `differential` hold answers against it.
-//! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by other servers (`export`) and resolvers (`resolvers`, in a network of their own made by `namespace`, programs kept by `daemon`), by rbldnsd (`access`,
+//! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by other servers (`export`), by rbldnsd (`access`,
 //! `conformance`, `differential`, `documented`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`,
-//! `metrics`), by mail servers and shippers (`feed`, `joe_jobs`), by mail filters that ask (`consumers`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how
+//! `metrics`), by mail servers and shippers (`feed`, `joe_jobs`), by real mail servers (`peers`, on a `machine` each), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how
 //! to run them.
+//!
+//! Real programs that ask lists, resolvers (`resolvers`) and mail filters (`consumers`), are run in a network of the test's own
+//! (`namespace`) and ended with it (`daemon`).
 
 mod access;
 mod architecture;
@@ -26,9 +29,11 @@ mod judge;
 mod listing;
 mod lists;
 mod load;
+mod machine;
 mod message;
 mod metrics;
 mod namespace;
+mod peers;
 mod random;
 mod rbldnsd;
 mod rbldnsd_mode;
