@@ -4,7 +4,7 @@
 //! the table of what may differ from rbldnsd, `judge` and `differential` hold answers against it.
 //! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by other servers (`export`), by rbldnsd (`access`,
 //! `conformance`, `differential`, `documented`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`,
-//! `metrics`), by mail servers and shippers (`feed`, `joe_jobs`), by real mail servers (`peers`, on a `machine` each), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how
+//! `metrics`), by mail servers and shippers (`feed`, `joe_jobs`), by real mail servers (`peers`, `sendmail`, on a `machine` each), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how
 //! to run them.
 //!
 //! Real programs that ask lists, resolvers (`resolvers`) and mail filters (`consumers`), are run in a network of the test's own
@@ -40,6 +40,7 @@ mod rbldnsd_mode;
 mod reallists;
 mod reload;
 mod resolvers;
+mod sendmail;
 mod server;
 mod settings;
 mod streams;
