@@ -4,13 +4,19 @@
 //! the table of what may differ from rbldnsd, `judge` and `differential` hold answers against it.
 //! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by other servers (`export`), by rbldnsd (`access`,
 //! `conformance`, `differential`, `documented`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`,
-//! `metrics`), by mail servers and shippers (`feed`, `joe_jobs`), and by programs (`embed`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how
+//! `metrics`), by mail servers and shippers (`feed`, `joe_jobs`), by real mail servers (`peers`, `sendmail`, on a `machine` each), by
+//! programs that embed us (`embed`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how
 //! to run them.
+//!
+//! Real programs that ask lists, resolvers (`resolvers`) and mail filters (`consumers`), are run in a network of the test's own
+//! (`namespace`) and ended with it (`daemon`).
 
 mod access;
 mod architecture;
 mod cli;
 mod conformance;
+mod consumers;
+mod daemon;
 mod differences;
 mod differential;
 mod documented;
@@ -26,15 +32,22 @@ mod judge;
 mod listing;
 mod lists;
 mod load;
+mod machine;
 mod message;
 mod metrics;
+mod namespace;
+mod pages;
+mod peers;
 mod random;
 mod rbldnsd;
 mod rbldnsd_mode;
 mod reallists;
 mod reload;
+mod resolvers;
+mod sendmail;
 mod server;
 mod settings;
+mod story;
 mod streams;
 mod table;
 mod tools;

@@ -7,7 +7,7 @@ use crate::server::Server;
 use crate::skip;
 
 /// Run a tool; nothing when it is not installed.
-fn run(tool: &str, arguments: &[&str]) -> Option<String> {
+pub fn run(tool: &str, arguments: &[&str]) -> Option<String> {
     match Command::new(tool).args(arguments).output() {
         Ok(output) => {
             let text = String::from_utf8(output.stdout).unwrap();
