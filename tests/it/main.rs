@@ -4,7 +4,7 @@
 //! the table of what may differ from rbldnsd, `judge` and `differential` hold answers against it.
 //! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by other servers (`export`), by rbldnsd (`access`,
 //! `conformance`, `differential`, `documented`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`,
-//! `metrics`, `monitoring`), by mail servers and shippers (`feed`, `joe_jobs`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how
+//! `metrics`, `monitoring`, `top`), by mail servers and shippers (`feed`, `joe_jobs`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how
 //! to run them.
 
 mod access;
@@ -37,6 +37,7 @@ mod settings;
 mod streams;
 mod table;
 mod tools;
+mod top;
 
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard};
