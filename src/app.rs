@@ -4,6 +4,7 @@ mod feed;
 mod listing;
 mod relation;
 mod serve;
+mod top;
 
 use std::io::Write;
 use std::path::Path;
@@ -25,6 +26,7 @@ use crate::zonefile::{self, ReadOptions, Source};
 
 pub use feed::run as feed;
 pub use serve::run as serve;
+pub use top::run as top;
 
 /// How an operation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,6 +20,7 @@
 //! - [`serve`]: the one pure function that answers; UDP workers and TCP streams around it.
 //! - [`load`]: what changed, what to rebuild, and what never replaces good data.
 //! - [`stats`], [`http`]: counters, and the pages that show them.
+//! - [`top`]: what a running server does, from its metrics, in a terminal.
 //! - [`export`]: what a zone lists, for other programs.
 //! - [`feed`]: from the lines that mail servers log to listings, joe-jobs, and whether a bounce may be sent.
 //! - [`config`], [`check`], [`query`], [`cli`], [`app`]: settings, the operations, and the wiring.
@@ -83,6 +84,7 @@ pub mod rbldnsd;
 pub mod serve;
 pub mod stats;
 pub mod sys;
+pub mod top;
 pub mod wire;
 pub mod zone;
 pub mod zonefile;

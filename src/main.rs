@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Rbldnsd { args } => return rbldnsd::main(args),
         Command::Export { config, zone, to } => app::export(&config, &zone, to, &mut out),
         Command::Feed { command } => app::feed(&command, &mut out),
+        Command::Top(args) => app::top(&args, &mut out),
         Command::Man { command } => app::man(command.as_deref(), &mut out),
         Command::Completions { shell } => app::completions(shell, &mut out),
     };

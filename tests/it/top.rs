@@ -1,0 +1,118 @@
+//! `dnsbld top`, as text: what happens at a running server, and what is said where there is none.
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::monitoring::{everything, some_questions};
+use crate::rbldnsd::free_port;
+use crate::server::{PATIENCE, follow};
+
+/// A `dnsbld top` whose output is read line by line; ended with the test.
+struct Top(Child);
+
+impl Drop for Top {
+    fn drop(&mut self) {
+        // It may have ended; then there is nothing to end.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Start it with these arguments.
+fn top(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    command.arg("top").args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Run it to its end: exit code and what it said.
+fn once(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = top(arguments).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn what_happens_is_shown_as_it_happens() {
+    let server = everything();
+    let url = format!("http://{}", server.http);
+    let (code, text) = once(&["--once", "--interval", "0.1", "--url", &url]);
+    assert_eq!(code, Some(0), "{text}");
+    for part in
+        [&*format!("dnsbld {} at {}, up ", env!("CARGO_PKG_VERSION"), server.http), "\nqueries  0/s", "\nfeeder   "]
+    {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+    assert!(!text.contains('\x1b'), "{text:?}");
+
+    let mut child = top(&["--interval", "0.2", "--url", &url]).spawn().unwrap();
+    let lines = follow(child.stdout.take().unwrap());
+    let mut top = Top(child);
+    let deadline = Instant::now() + PATIENCE;
+    // Each is seen in some line, while what leads to it is done again and again.
+    let mut see = |what: &str, seen: &dyn Fn(&str) -> bool, cause: &mut dyn FnMut()| {
+        while Instant::now() < deadline {
+            cause();
+            if lines.try_iter().any(|line| seen(&line)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("not seen: {what}");
+    };
+    // Its name, a rate, a half of them listed, entries, an age, ready.
+    let busy = |line: &str| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        matches!(words[..], ["bl.test", rate, _, "%", "4", _, "ready"] if rate != "0")
+    };
+    see("questions", &busy, &mut || some_questions(&server));
+    let dbl = server.path("dbl.zone");
+    see("new data", &|line| line.contains("dbl.test: new data, 3 entries (+1), read in "), &mut || {
+        std::fs::write(&dbl, "evil.example\n.bad.example\nthird.example\n").unwrap();
+    });
+    let mut log = std::fs::File::options().append(true).open(server.path("mail.log")).unwrap();
+    let callouts = crate::listing::hour_of_callouts("203.0.113.9");
+    log.write_all(callouts.as_bytes()).unwrap();
+    see("a listing", &|line| line.ends_with("listings: 1 begun"), &mut || {});
+    see("a refusal", &|line| line.contains("bl.test: new data refused (a file is bad)"), &mut || {
+        std::fs::write(server.path("bl.zone"), "this is no list\n").unwrap();
+    });
+    assert!(top.0.try_wait().unwrap().is_none(), "it goes on");
+
+    // It outlives the server, and says that it is gone.
+    drop(server);
+    see("that the server is gone", &|line| line.contains("does not answer: "), &mut || {});
+    rustix::process::kill_process(rustix::process::Pid::from_child(&top.0), rustix::process::Signal::INT).unwrap();
+    assert!(top.0.wait().unwrap().success(), "a signal is the ordinary end");
+}
+
+#[test]
+fn where_there_is_no_server() {
+    let (code, text) = once(&["--once", "--url", &format!("http://{}", free_port())]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("does not answer: ") && text.contains("is dnsbld running"), "{text}");
+    let (code, text) = once(&["--url", "ftp://localhost"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("does not begin with http://; expected something like"), "{text}");
+    // Somebody else: another page of metrics, another web server, no web server.
+    let page = "HTTP/1.1 200 OK\r\ncontent-length: 17\r\nconnection: close\r\n\r\nnode_load1 0.25\n\n";
+    for (answer, why) in [
+        (page, "its /metrics has no dnsbld_build_info"),
+        ("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "it answers 404 Not Found to /metrics"),
+        ("220 mx ESMTP\r\n", "it does not speak HTTP"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let other = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            // Read the request first: a connection that is closed with something unread is reset.
+            std::io::Read::read(&mut stream, &mut [0; 4096]).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        let (code, text) = once(&["--once", "--interval", "0.1", "--url", &url]);
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains("is no dnsbld: ") && text.contains(why), "{why}: {text}");
+        other.join().unwrap();
+    }
+}
