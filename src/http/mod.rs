@@ -11,6 +11,7 @@ mod feed;
 mod logs;
 mod metrics;
 mod process;
+pub mod public;
 mod relation;
 mod routes;
 #[cfg(test)]
