@@ -14,6 +14,7 @@ mod listing;
 #[cfg(test)]
 mod mail_tests;
 mod place;
+mod public;
 mod relation;
 mod schema;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use std::sync::Arc;
 pub use feed::{Feed, FeedSource, SourceType};
 pub use joe_jobs::JoeJobs;
 pub use listing::{Export, FeedMode, Policy, Protection, Weights};
+pub use public::{ForwardedHeader, Public};
 pub use relation::Relation;
 pub use schema::{Acl, AnyAnswer, Authority, Dataset, Dns, Guard, Http, Load, OnExpire, Settings, Tcp, Workers, Zone};
 

@@ -21,10 +21,11 @@ pub(super) enum Step<'a> {
 }
 
 /// Tables that are no arrays; written `[[so]]` they would be.
-const TABLES: [&[Step<'static>]; 12] = [
+const TABLES: [&[Step<'static>]; 13] = [
     &[Step::Key("dns")],
     &[Step::Key("dns"), Step::Key("tcp")],
     &[Step::Key("http")],
+    &[Step::Key("public")],
     &[Step::Key("load")],
     &[Step::Key("acl")],
     &[Step::Key("feed")],
