@@ -24,6 +24,7 @@ use crate::feed::run::judging::NewRules;
 use crate::feed::run::start::Feed;
 use crate::feed::run::status::FeedStatus;
 use crate::feed::source::intake::Intake;
+use crate::http::public::page::{self, Page};
 use crate::http::public::{self, PublicServer};
 use crate::http::{HttpOptions, HttpServer, MailTotals, PolicyTotals, ReadMail, Shared, Sources, StreamTotals};
 use crate::load::status::Status;
@@ -117,6 +118,8 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
     let status = Arc::<Status>::default();
     let publisher = Publisher::default();
     let reader = publisher.reader();
+    let records = feed.as_ref().map(|feed| Arc::new(feed.records()));
+    let page = super::public::page(&settings, reader.clone(), records)?;
     let mut loader = Loader::new(
         zone_specs(&settings),
         load_options(&settings),
@@ -158,8 +161,9 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
         relation,
         service_counts,
         joe_jobs,
+        page: page.clone(),
     };
-    let public = public.map(|server| (server, public::router(None, None)));
+    let public = public.map(|server| (server, public::router(page.map(page::routes), None)));
     let listeners = Listeners { udp, tcp, http, public };
     let outcome = runtime.block_on(running.run(listeners, reader, signals, first_pass));
     if let Some((stop, task)) = policy_service {
@@ -329,6 +333,8 @@ struct Running {
     service_counts: Option<Arc<ServiceCounts>>,
     /// Floods of bounces, where they are looked for.
     joe_jobs: Option<Arc<JoeJobs>>,
+    /// The lookup page, where it is served.
+    page: Option<Arc<Page>>,
 }
 
 impl Running {
@@ -479,6 +485,7 @@ impl Running {
                 settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
                 self.tell_restart_needed(&settings);
                 self.replace_rules(&settings);
+                self.replace_page(&settings);
                 tracing::info!("settings reread; looking at all files");
                 self.loading.send(Command::Replace {
                     specs: zone_specs(&settings),
@@ -503,13 +510,22 @@ impl Running {
         }
     }
 
+    /// Show what the settings say now.
+    fn replace_page(&self, settings: &Settings) {
+        let Some(page) = &self.page else { return };
+        match super::public::page_options(settings) {
+            Ok(options) => page.replace(options),
+            Err(error) => tracing::error!("{error}; the lookup page stays as it was"),
+        }
+    }
+
     /// Say which changes wait for a restart.
     fn tell_restart_needed(&self, settings: &Settings) {
         for (section, changed) in [
             ("relation", settings.relation != self.started.relation),
             ("dns", settings.dns != self.started.dns),
             ("http", settings.http != self.started.http),
-            ("public", settings.public != self.started.public),
+            ("public", !super::public::same(&settings.public, &self.started.public)),
             ("feed", !same_feed(&settings.feed, &self.started.feed) || settings.state_dir != self.started.state_dir),
         ] {
             if changed {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use super::page::{self, Page};
 use super::place::{Map, Step};
 use super::{Settings, SettingsError, values};
 
@@ -42,6 +43,8 @@ pub struct Public {
     /// Most requests on one connection before it is closed.
     #[serde(deserialize_with = "values::number::<_, _, 1, 4_294_967_295>")]
     pub requests_per_connection_max: u32,
+    /// The lookup page.
+    pub page: Page,
 }
 
 impl Default for Public {
@@ -59,6 +62,7 @@ impl Default for Public {
             connections_per_host_max: 32,
             connections_per_net_max: 128,
             requests_per_connection_max: 100_000,
+            page: Page::default(),
         }
     }
 }
@@ -80,6 +84,7 @@ impl ForwardedHeader {
 
 /// Check what only the whole tells. Errors: the first thing that can not be.
 pub(super) fn check(settings: &Settings, map: &Map<'_>) -> Result<(), SettingsError> {
+    page::check(settings, map)?;
     let public = &settings.public;
     let listen = public.listen;
     if !public.enabled || listen.port() == 0 {

@@ -312,6 +312,9 @@ pub struct Zone {
     /// Code for a complete address asked of a zone without address datasets; `None` for NXDOMAIN.
     #[serde(deserialize_with = "values::code")]
     pub wrong_kind: Option<Ipv4Addr>,
+    /// Whether the lookup page shows it; `None` where no access list guards it.
+    #[serde(deserialize_with = "values::optional_flag")]
+    pub public: Option<bool>,
 }
 
 impl Default for Zone {
@@ -337,6 +340,7 @@ impl Default for Zone {
             retired: false,
             retired_text: "This list has ended and lists nothing. Please stop using it.".to_owned(),
             wrong_kind: None,
+            public: None,
         }
     }
 }

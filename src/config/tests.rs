@@ -532,6 +532,7 @@ fn the_manual_is_complete() {
         ("[dns.tcp]", keys::<Tcp>(), "[dns.tcp]\n"),
         ("[http]", keys::<Http>(), "[http]\n"),
         ("[public]", keys::<Public>(), "[public]\n"),
+        ("[public.page]", keys::<Page>(), "[public.page]\n"),
         ("[load]", keys::<Load>(), "[load]\n"),
         ("[acl]", keys::<Acl>(), "[acl]\n"),
         ("[feed]", keys::<Feed>(), "[feed]\n"),

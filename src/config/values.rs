@@ -153,6 +153,11 @@ pub(super) fn flag<'de, D: Deserializer<'de>>(source: D) -> Result<bool, D::Erro
     })
 }
 
+/// `true` or `false`, where to say nothing is something else.
+pub(super) fn optional_flag<'de, D: Deserializer<'de>>(source: D) -> Result<Option<bool>, D::Error> {
+    flag(source).map(Some)
+}
+
 /// A whole number from `MIN` to `MAX`.
 pub(super) fn number<'de, D, T, const MIN: i64, const MAX: i64>(source: D) -> Result<T, D::Error>
 where

@@ -87,7 +87,9 @@ pub async fn listings(State(page): State<Arc<Page>>, headers: HeaderMap, uri: Ur
             return Err(Refusal::new(StatusCode::NOT_FOUND, "The feeder is not enabled, so it lists nothing."));
         };
         // One more tells whether there is a next page.
-        page.work(move |_| Ok(records.listings(after, now_ms(), rows_max + 1)?)).await.map(|rows| page_of(rows, rows_max))
+        page.work(move |_| Ok(records.listings(after, now_ms(), rows_max + 1)?))
+            .await
+            .map(|rows| page_of(rows, rows_max))
     };
     match found.await {
         Ok(found) => json(&found),
@@ -102,7 +104,9 @@ fn range(query: &str) -> Result<(Option<Subject>, u32), Refusal> {
     for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
         let value = percent_decoded(value);
         match key {
-            "after" => after = Some(value.parse().map_err(|_| bad("`after` is to be the last host of the page before."))?),
+            "after" => {
+                after = Some(value.parse().map_err(|_| bad("`after` is to be the last host of the page before."))?)
+            }
             "limit" => {
                 let limit = value.parse().ok().filter(|limit| (1..=ROWS_MAX).contains(limit));
                 rows_max = limit.ok_or_else(|| bad("`limit` is to be a number from 1 to 1000."))?;

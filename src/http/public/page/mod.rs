@@ -116,11 +116,15 @@ impl Page {
         self.work(move |page| {
             let options = page.options.load();
             let now_ms = now_ms();
+            let zones = zones::answers(&page.reader.load(), &options.zones, &asked);
+            // Where the list itself is not shown, neither is what it comes from.
+            let hidden = options.zones.values().any(|zone| zone.feeder) && !zones.iter().any(|zone| zone.feeder);
             let about = match (&page.records, asked.subject()) {
-                (Some(records), Some(subject)) => Some(records.about(subject, now_ms, asker != Asker::World)?),
+                (Some(records), Some(subject)) if !hidden || asker == Asker::Operator => {
+                    Some(records.about(subject, now_ms, asker != Asker::World)?)
+                }
                 _ => None,
             };
-            let zones = zones::answers(&page.reader.load(), &options.zones, &asked);
             Ok(view::lookup(&asked, zones, about, options.observe, asker, now_ms))
         })
         .await
@@ -229,10 +233,7 @@ async fn limit(State(page): State<Arc<Page>>, request: Request, next: Next) -> R
         let now_us = u64::try_from(clock::monotonic().as_micros()).unwrap_or(u64::MAX);
         if let Err(seconds) = page.limits.admit(client, page.options.load().rate, now_us) {
             let text = format!("Too many requests from your address. Please try again in {seconds} s.");
-            let refusal = Refusal {
-                retry_after_s: Some(seconds),
-                ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, text)
-            };
+            let refusal = Refusal { retry_after_s: Some(seconds), ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, text) };
             return if api { api::refused(&refusal) } else { html::refused(&page, &refusal) };
         }
     }

@@ -352,7 +352,10 @@ mod tests {
     #[test]
     fn times_and_spans() {
         let second = Stamp::Second(1_763_752_000_999);
-        assert_eq!((second.to_string(), second.machine()), ("21 November 2025, 19:06 UTC".into(), "2025-11-21T19:06:40Z".into()));
+        assert_eq!(
+            (second.to_string(), second.machine()),
+            ("21 November 2025, 19:06 UTC".into(), "2025-11-21T19:06:40Z".into())
+        );
         let day = Stamp::Day(1_763_683_200_000);
         assert_eq!((day.to_string(), day.machine()), ("21 November 2025".into(), "2025-11-21".into()));
         for (ms, expected) in [
