@@ -4,7 +4,7 @@
 //! the table of what may differ from rbldnsd, `judge` and `differential` hold answers against it.
 //! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by other servers (`export`), by rbldnsd (`access`,
 //! `conformance`, `differential`, `documented`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`,
-//! `metrics`), by mail servers and shippers (`feed`, `joe_jobs`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how
+//! `metrics`), by owners of listed hosts (`lookup`), by mail servers and shippers (`feed`, `joe_jobs`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how
 //! to run them.
 
 mod access;
@@ -24,6 +24,7 @@ mod judge;
 mod listing;
 mod lists;
 mod load;
+mod lookup;
 mod message;
 mod metrics;
 mod random;
