@@ -293,13 +293,13 @@ impl ListingView {
     }
 }
 
-/// A length of time in its largest whole unit, at least a minute.
+/// A length of time to the nearest day, hour or minute, at least a minute.
 fn span(ms: i64) -> String {
     let count = |n: i64, unit: &str| format!("{n} {unit}{}", if n == 1 { "" } else { "s" });
     match ms {
-        ms if ms >= 2 * DAY_MS || ms == DAY_MS => count(ms / DAY_MS, "day"),
-        ms if ms >= 2 * HOUR_MS => count(ms / HOUR_MS, "hour"),
-        ms => count((ms / 60_000).max(1), "minute"),
+        ms if ms >= 2 * DAY_MS || ms == DAY_MS => count((ms + DAY_MS / 2) / DAY_MS, "day"),
+        ms if ms >= 2 * HOUR_MS => count((ms + HOUR_MS / 2) / HOUR_MS, "hour"),
+        ms => count(((ms + 30_000) / 60_000).max(1), "minute"),
     }
 }
 
@@ -362,7 +362,8 @@ mod tests {
             (7 * DAY_MS, "7 days"),
             (DAY_MS, "1 day"),
             (36 * HOUR_MS, "36 hours"),
-            (2 * HOUR_MS - 1, "119 minutes"),
+            (7 * DAY_MS - 2 * HOUR_MS, "7 days"),
+            (2 * HOUR_MS - 60_000, "119 minutes"),
             (60_000, "1 minute"),
             (0, "1 minute"),
         ] {

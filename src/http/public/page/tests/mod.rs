@@ -316,7 +316,7 @@ fn who_sees_what() {
     // Pages say the same.
     let (page, own) =
         (world.get(OTHER, &format!("/lookup/{HOST}")).body, world.get(HOST, &format!("/lookup/{HOST}")).body);
-    for part in ["Listed on 3 of", "sender callouts", "callout to a known address", "by itself", "in 6 days"] {
+    for part in ["Listed on 3 of", "sender callouts", "callout to a known address", "by itself", "in 7 days"] {
         assert!(page.contains(part), "{part}: {page}");
     }
     assert!(page.contains(&format!("curl -X POST https://bl.example.org/v1/lookup/{HOST}/remove")), "{page}");
