@@ -4,7 +4,7 @@
 //! the table of what may differ from rbldnsd, `judge` and `differential` hold answers against it.
 //! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by other servers (`export`), by rbldnsd (`access`,
 //! `conformance`, `differential`, `documented`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`,
-//! `metrics`, `monitoring`, `top`), by mail servers and shippers (`feed`, `joe_jobs`), by real mail servers (`peers`, `sendmail`, on a `machine` each), by
+//! `metrics`, `monitoring`, `top`), by owners of listed hosts (`lookup`), by mail servers and shippers (`feed`, `joe_jobs`), by real mail servers (`peers`, `sendmail`, on a `machine` each), by
 //! programs that embed us (`embed`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how
 //! to run them.
 //!
@@ -32,6 +32,7 @@ mod judge;
 mod listing;
 mod lists;
 mod load;
+mod lookup;
 mod machine;
 mod message;
 mod metrics;
