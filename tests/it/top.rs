@@ -51,7 +51,7 @@ fn what_happens_is_shown_as_it_happens() {
     let mut top = Top(child);
     let deadline = Instant::now() + PATIENCE;
     // Each is seen in some line, while what leads to it is done again and again.
-    let mut see = |what: &str, seen: &dyn Fn(&str) -> bool, cause: &mut dyn FnMut()| {
+    let see = |what: &str, seen: &dyn Fn(&str) -> bool, cause: &mut dyn FnMut()| {
         while Instant::now() < deadline {
             cause();
             if lines.try_iter().any(|line| seen(&line)) {
