@@ -57,7 +57,7 @@ fn zone_file_options(settings: &Settings) -> ZoneFileOptions {
 }
 
 /// The zones that serve the feeder's file.
-fn serving(settings: &Settings) -> impl Iterator<Item = &crate::config::Zone> {
+pub(super) fn serving(settings: &Settings) -> impl Iterator<Item = &crate::config::Zone> {
     let file = settings.feed.zone_file.as_ref();
     let serves = move |zone: &&crate::config::Zone| {
         zone.datasets.iter().flat_map(|dataset| &dataset.files).any(|served| Some(served) == file)

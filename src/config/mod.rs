@@ -13,7 +13,9 @@ mod joe_jobs;
 mod listing;
 #[cfg(test)]
 mod mail_tests;
+mod page;
 mod place;
+mod public;
 mod relation;
 mod schema;
 #[cfg(test)]
@@ -28,6 +30,8 @@ use std::sync::Arc;
 pub use feed::{Feed, FeedSource, SourceType};
 pub use joe_jobs::JoeJobs;
 pub use listing::{Export, FeedMode, Policy, Protection, Weights};
+pub use page::Page;
+pub use public::{ForwardedHeader, Public};
 pub use relation::Relation;
 pub use schema::{Acl, AnyAnswer, Authority, Dataset, Dns, Guard, Http, Load, OnExpire, Settings, Tcp, Workers, Zone};
 
@@ -121,6 +125,9 @@ impl Settings {
         let single =
             [&mut jobs.zone_file, &mut jobs.key_file, &mut jobs.webhook_secret_file, &mut self.relation.socket];
         for file in single.into_iter().flatten() {
+            *file = base.join(&*file);
+        }
+        if let Some(file) = &mut self.public.page.token_file {
             *file = base.join(&*file);
         }
         self.feed.resolve(base);

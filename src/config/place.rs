@@ -21,10 +21,12 @@ pub(super) enum Step<'a> {
 }
 
 /// Tables that are no arrays; written `[[so]]` they would be.
-const TABLES: [&[Step<'static>]; 12] = [
+const TABLES: [&[Step<'static>]; 14] = [
     &[Step::Key("dns")],
     &[Step::Key("dns"), Step::Key("tcp")],
     &[Step::Key("http")],
+    &[Step::Key("public")],
+    &[Step::Key("public"), Step::Key("page")],
     &[Step::Key("load")],
     &[Step::Key("acl")],
     &[Step::Key("feed")],

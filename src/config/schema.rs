@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::feed::Feed;
-use super::{Relation, values};
+use super::{Public, Relation, values};
 use crate::dataset::Kind;
 use crate::diag::Diagnostic;
 use crate::wire::name::Name;
@@ -33,6 +33,8 @@ pub struct Settings {
     pub dns: Dns,
     /// The operator's HTTP side.
     pub http: Http,
+    /// The world's HTTP side.
+    pub public: Public,
     /// How changed files are noticed.
     pub load: Load,
     /// The access list for all zones.
@@ -54,6 +56,7 @@ impl Default for Settings {
             state_dir: "/var/lib/dnsbld".into(),
             dns: Dns::default(),
             http: Http::default(),
+            public: Public::default(),
             load: Load::default(),
             acl: Acl::default(),
             feed: Feed::default(),
@@ -309,6 +312,9 @@ pub struct Zone {
     /// Code for a complete address asked of a zone without address datasets; `None` for NXDOMAIN.
     #[serde(deserialize_with = "values::code")]
     pub wrong_kind: Option<Ipv4Addr>,
+    /// Whether the lookup page shows it; `None` where no access list guards it.
+    #[serde(deserialize_with = "values::optional_flag")]
+    pub public: Option<bool>,
 }
 
 impl Default for Zone {
@@ -334,6 +340,7 @@ impl Default for Zone {
             retired: false,
             retired_text: "This list has ended and lists nothing. Please stop using it.".to_owned(),
             wrong_kind: None,
+            public: None,
         }
     }
 }

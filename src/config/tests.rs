@@ -143,7 +143,7 @@ fn durations() {
 fn unknown_and_missing_keys() {
     bad(
         "lisen = 1",
-        "1:1: unknown key `lisen` in the settings; known keys are state-dir, dns, http, load, acl, feed, relation, zone",
+        "1:1: unknown key `lisen` in the settings; known keys are state-dir, dns, http, public, load, acl, feed, relation, zone",
     );
     bad("\n[dns]\nlisen = []", "3:1: unknown key `lisen` in [dns]; did you mean `listen`?");
     bad(
@@ -531,6 +531,8 @@ fn the_manual_is_complete() {
         ("[dns]", keys::<Dns>(), "[dns]\n"),
         ("[dns.tcp]", keys::<Tcp>(), "[dns.tcp]\n"),
         ("[http]", keys::<Http>(), "[http]\n"),
+        ("[public]", keys::<Public>(), "[public]\n"),
+        ("[public.page]", keys::<Page>(), "[public.page]\n"),
         ("[load]", keys::<Load>(), "[load]\n"),
         ("[acl]", keys::<Acl>(), "[acl]\n"),
         ("[feed]", keys::<Feed>(), "[feed]\n"),
@@ -558,6 +560,7 @@ fn the_manual_is_complete() {
         "dns",
         "tcp",
         "http",
+        "public",
         "load",
         "acl",
         "feed",

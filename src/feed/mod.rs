@@ -18,6 +18,7 @@
 //! | [`session`] | what one client did in one connection, and what kinds of behaviour that is |
 //! | [`subject`], [`event`] | who is judged; a stored session as it is judged |
 //! | [`evidence`] | what an event shows, what that is worth, and whom it was aimed at |
+//! | [`owner`] | what the world and a host's owner may know of it, and the way off the list |
 //! | [`policy`] | from the events of a host to its listings, a pure function |
 //! | [`protection`] | who is never listed, and who needs more |
 //! | [`welcome`] | asks DNS welcome lists about hosts that are about to be listed |
@@ -42,6 +43,7 @@ pub mod ledger;
 pub mod line;
 pub mod listing;
 pub mod operate;
+pub mod owner;
 pub mod policy;
 pub mod protection;
 pub mod publish;

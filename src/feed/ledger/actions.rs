@@ -1,12 +1,15 @@
 //! What people decide: removals, allowances, and that something be forgotten.
 
 use ipnet::IpNet;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::{Ledger, now_ms};
-use crate::feed::policy::{Allowance, Removal};
+use crate::feed::policy::{Allowance, DAY_MS, Removal};
 use crate::feed::store::rows::octets;
 use crate::feed::subject::Subject;
+
+/// How long an owner's removal keeps him from the next, in milliseconds: so that asking does not stand in for mending.
+pub const OWNER_REMOVAL_MS: i64 = 7 * DAY_MS;
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +39,23 @@ impl Act {
     }
 }
 
+/// What became of an owner's wish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnerRemoval {
+    /// The host is off the list; it would have been on it until then, in milliseconds since 1970 (UTC).
+    Done {
+        /// When the listing would have ended.
+        until_ms: i64,
+    },
+    /// It was not on the list.
+    NotListed,
+    /// It was removed not long ago.
+    TooSoon {
+        /// When it may be asked again, in milliseconds since 1970 (UTC).
+        again_ms: i64,
+    },
+}
+
 /// One action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
@@ -61,7 +81,33 @@ impl Action {
 impl Ledger {
     /// Write an action down and judge the hosts that it is about. In one transaction. Errors: what SQLite says.
     pub fn act(&self, store: &mut Connection, action: &Action) -> rusqlite::Result<()> {
-        let transaction = store.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let transaction = store.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.write(&transaction, action)?;
+        transaction.commit()
+    }
+
+    /// Take a host off the list because its owner asks for it, if it is on it and he has not asked within
+    /// [`OWNER_REMOVAL_MS`]. In one transaction, so that two that ask at once get one removal. Errors: what SQLite says.
+    pub fn remove_by_owner(
+        &self,
+        store: &mut Connection,
+        subject: Subject,
+        now_ms: i64,
+        reason: &str,
+    ) -> rusqlite::Result<OwnerRemoval> {
+        let transaction = store.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let Some(listing) = self.listing(&transaction, subject, now_ms)? else { return Ok(OwnerRemoval::NotListed) };
+        if let Some(again_ms) = owner_may_again_ms(&transaction, subject, now_ms)? {
+            return Ok(OwnerRemoval::TooSoon { again_ms });
+        }
+        let action = Action { time_ms: now_ms, ..Action::now(Act::RemoveByOwner, subject.net(), None, reason) };
+        self.write(&transaction, &action)?;
+        transaction.commit()?;
+        Ok(OwnerRemoval::Done { until_ms: listing.until_ms })
+    }
+
+    /// Write an action down and judge the hosts that it is about. Errors: what SQLite says.
+    fn write(&self, transaction: &Transaction<'_>, action: &Action) -> rusqlite::Result<()> {
         let (first, last) = (octets(action.net.network()), octets(action.net.broadcast()));
         transaction.execute(
             "INSERT INTO actions VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -75,9 +121,7 @@ impl Ledger {
                 action.reason
             ],
         )?;
-        let subjects = within(&transaction, first, last)?;
-        self.update(&transaction, subjects.into_iter())?;
-        transaction.commit()
+        self.update(transaction, within(transaction, first, last)?.into_iter())
     }
 
     /// All actions about a host, in order of time. Errors: what SQLite says.
@@ -116,6 +160,13 @@ fn actions(store: &Connection, subject: Subject) -> rusqlite::Result<Vec<Action>
     Ok(actions)
 }
 
+/// When an owner may have his host removed again, where that is later than now. Errors: what SQLite says.
+pub fn owner_may_again_ms(store: &Connection, subject: Subject, now_ms: i64) -> rusqlite::Result<Option<i64>> {
+    let actions = actions(store, subject)?;
+    let last = actions.iter().filter(|action| action.act == Act::RemoveByOwner).map(|action| action.time_ms).max();
+    Ok(last.map(|last| last.saturating_add(OWNER_REMOVAL_MS)).filter(|&again_ms| again_ms > now_ms))
+}
+
 /// Removals and allowances of a host. Errors: what SQLite says.
 pub fn of(store: &Connection, subject: Subject) -> rusqlite::Result<(Vec<Removal>, Vec<Allowance>)> {
     let actions = actions(store, subject)?;
@@ -148,7 +199,7 @@ pub fn of(store: &Connection, subject: Subject) -> rusqlite::Result<(Vec<Removal
 /// Says how many rows it stood in. Errors: what SQLite says.
 pub fn forget_recipient(store: &mut Connection, ledger: &Ledger, address: &str) -> rusqlite::Result<usize> {
     let hash = ledger.key.hash(address.as_bytes());
-    let transaction = store.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let transaction = store.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let sql = "SELECT DISTINCT ip FROM events JOIN recipients USING (event) WHERE hash = ?1";
     let touched: Vec<[u8; 16]> =
         transaction.prepare(sql)?.query_map([hash], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
@@ -165,7 +216,7 @@ pub fn forget_recipient(store: &mut Connection, ledger: &Ledger, address: &str) 
 /// Forget a host: its events, counts, and what followed. Says how many events. Errors: what SQLite says.
 pub fn forget_host(store: &mut Connection, ledger: &Ledger, subject: Subject) -> rusqlite::Result<usize> {
     let (first, last) = subject.range();
-    let transaction = store.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let transaction = store.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let events = transaction.execute("DELETE FROM events WHERE ip BETWEEN ?1 AND ?2", [first, last])?;
     transaction.execute("DELETE FROM counts WHERE ip BETWEEN ?1 AND ?2", [first, last])?;
     transaction.execute("DELETE FROM deliveries WHERE relay BETWEEN ?1 AND ?2", [first, last])?;
@@ -177,13 +228,13 @@ pub fn forget_host(store: &mut Connection, ledger: &Ledger, subject: Subject) ->
 
 /// Forget everything before a time. Says how many events. Errors: what SQLite says.
 pub fn forget_before(store: &mut Connection, ledger: &Ledger, time_ms: i64) -> rusqlite::Result<usize> {
-    let transaction = store.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let transaction = store.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let sql = "SELECT DISTINCT ip FROM events WHERE time_ms < ?1";
     let touched: Vec<[u8; 16]> =
         transaction.prepare(sql)?.query_map([time_ms], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     let events = transaction.execute("DELETE FROM events WHERE time_ms < ?1", [time_ms])?;
     transaction.execute("DELETE FROM deliveries WHERE time_ms < ?1", [time_ms])?;
-    let day = time_ms.div_euclid(crate::feed::policy::DAY_MS);
+    let day = time_ms.div_euclid(DAY_MS);
     transaction.execute("DELETE FROM counts WHERE day < ?1", [day])?;
     ledger.update(&transaction, touched.into_iter().map(Subject::from_octets))?;
     transaction.commit()?;

@@ -147,6 +147,24 @@ pub fn in_force(store: &Connection, now_ms: i64) -> rusqlite::Result<Vec<(Subjec
     rows.collect()
 }
 
+/// Listings in force at a time, by host, from behind a host on; at most so many. Errors: what SQLite says.
+pub fn in_force_after(
+    store: &Connection,
+    now_ms: i64,
+    after: Option<Subject>,
+    rows_max: u32,
+) -> rusqlite::Result<Vec<(Subject, Listing)>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM listings WHERE until_ms > ?1 AND since_ms <= ?1 AND subject > ?2 ORDER BY subject LIMIT ?3"
+    );
+    // No subject lies before the first address, which is no host's.
+    let after = after.map_or([0; 16], |after| after.range().0);
+    let mut statement = store.prepare_cached(&sql)?;
+    let rows = statement
+        .query_map(params![now_ms, after, rows_max], |row| Ok((Subject::from_octets(row.get(13)?), read(row)?)))?;
+    rows.collect()
+}
+
 /// The number of the last change. Errors: what SQLite says.
 pub fn last_change(store: &Connection) -> rusqlite::Result<i64> {
     let sql = "SELECT coalesce(max(value), 0) FROM facts WHERE name = ?1";

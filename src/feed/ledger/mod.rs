@@ -31,8 +31,10 @@ use super::store::key::HashKey;
 use super::store::rows::Row;
 use super::subject::Subject;
 
-pub use actions::{Act, Action, forget_before, forget_host, forget_recipient};
-pub use derived::{Change, changed, expired, in_force, last_change, listings};
+pub use actions::{
+    Act, Action, OWNER_REMOVAL_MS, OwnerRemoval, forget_before, forget_host, forget_recipient, owner_may_again_ms,
+};
+pub use derived::{Change, changed, expired, in_force, in_force_after, last_change, listings};
 
 /// Hosts that are judged in one transaction when rules have changed: the store is not kept from its inputs for long.
 const REJUDGE_HOSTS: u32 = 200;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::feed::joe_job::run::TakeIntervals;
 use crate::feed::ledger::{Ledger, LedgerOptions, SharedLedger, flooded};
+use crate::feed::owner::Records;
 use crate::feed::publish::counts::ListingCounts;
 use crate::feed::publish::{Nudge, PublishError, PublishOptions, PublishThread, Publisher, Written};
 use crate::feed::relation::lookup::ResolverOptions;
@@ -73,6 +74,8 @@ pub struct Judging {
     written: Written,
     /// The rules.
     ledger: SharedLedger,
+    /// To the thread that publishes; nobody hears it where there is none.
+    looked_at: Nudge,
 }
 
 impl Judging {
@@ -125,8 +128,9 @@ impl Judging {
         let welcome = WelcomeThread::start(directory, shared, resolver, ask.clone(), nudge.clone(), runtime)?;
         let publish = publishing.is_some().then(|| nudge.clone());
         let new_rules = NewRules { rules, publish };
+        let looked_at = nudge.clone();
         let store = store.judged_by(Arc::clone(&ledger), vec![nudge, ask]);
-        Ok((store, Self { counts, publishing, following, welcome, new_rules, stop, written, ledger }))
+        Ok((store, Self { counts, publishing, following, welcome, new_rules, stop, written, ledger, looked_at }))
     }
 
     /// What is counted of listings, where they are published.
@@ -142,6 +146,11 @@ impl Judging {
     /// What calls whoever reads the zone file.
     pub fn written(&self) -> &Written {
         &self.written
+    }
+
+    /// What others may know of hosts, out of the store of this state directory.
+    pub fn records(&self, directory: &Path) -> Records {
+        Records::new(directory, Arc::clone(&self.ledger), self.looked_at.clone())
     }
 
     /// What takes the joe-jobs that are found; false where the store could not be written.

@@ -20,6 +20,7 @@ use crate::feed::joe_job::JoeJobs;
 use crate::feed::joe_job::run::{ReadPolicies, RunOptions, TakeIntervals, Tell};
 use crate::feed::joe_job::webhook::Webhook;
 use crate::feed::kind::ProbeSenders;
+use crate::feed::owner::Records;
 use crate::feed::publish::{PublishError, Written};
 use crate::feed::service::Format;
 use crate::feed::source::again::Taken;
@@ -155,6 +156,8 @@ pub struct Feed {
     addresses: Vec<String>,
     /// Floods of bounces, where they are looked for.
     joe_jobs: Option<Arc<JoeJobs>>,
+    /// Where the store is.
+    state_dir: PathBuf,
 }
 
 /// How joe-jobs are looked for.
@@ -241,6 +244,7 @@ impl Feed {
             intake: Intake::default(),
             addresses: Vec::new(),
             joe_jobs,
+            state_dir: options.state_dir.clone(),
         };
         for (source, ((number, saved), (token, server))) in
             options.sources.iter().zip(inputs.into_iter().zip(tokens.into_iter().zip(servers)))
@@ -370,6 +374,11 @@ impl Feed {
         self.judging.rules()
     }
 
+    /// What others may know of hosts.
+    pub fn records(&self) -> Records {
+        self.judging.records(&self.state_dir)
+    }
+
     /// What calls whoever reads the zone file.
     pub fn written(&self) -> &Written {
         self.judging.written()
@@ -395,7 +404,7 @@ impl Feed {
 }
 
 /// Read a token. Errors: it can not be read, or is too short to be one.
-fn read_token(path: &Path) -> Result<[u8; 32], FeedError> {
+pub fn read_token(path: &Path) -> Result<[u8; 32], FeedError> {
     let fail = |why: String| FeedError::Token { path: path.to_owned(), why };
     let token = fs::read(path).map_err(|error| fail(format!("the token can not be read: {error}")))?;
     let token = token.trim_ascii();

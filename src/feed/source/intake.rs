@@ -92,7 +92,7 @@ pub fn token_hash(token: &[u8]) -> [u8; 32] {
 }
 
 /// Are they the same, in a time that does not tell where they differ?
-fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
+pub fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
     a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 

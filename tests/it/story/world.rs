@@ -11,6 +11,8 @@ pub const OURS: &str = "192.0.2.25";
 pub const THEIRS: &str = "198.51.100.25";
 /// An address of somebody who does no harm.
 pub const BYSTANDER: &str = "203.0.113.7";
+/// The port of our lookup page.
+pub const PAGES: u16 = 8353;
 /// How long a listing goes on after the last evidence, in seconds: long enough to see all that it does, on a busy machine.
 pub const TERM_S: i64 = 45;
 
@@ -95,7 +97,8 @@ impl World {
     pub fn dnsbld(&self) -> Dnsbld<'_> {
         let mut settings = format!(
             "[dns]\nlisten = [\"127.0.0.1:53\", \"{OURS}:53\"]\n[load]\nsettle-ms = 50\n\
-             [feed]\nenabled = true\nzone-file = \"/var/lib/dnsbld/backscatter.zone\"\n\
+             [public]\nenabled = true\nlisten = \"{OURS}:{PAGES}\"\n\
+             [feed]\nenabled = true\nurl = \"http://{OURS}:{PAGES}/lookup/$\"\nzone-file = \"/var/lib/dnsbld/backscatter.zone\"\n\
              [feed.policy]\nspread = \"1s\"\nterms = [\"{TERM_S}s\"]\n\
              [feed.export]\npostfix-file = \"/var/lib/dnsbld/backscatter.cidr\"\n\
              [[feed.source]]\ntype = \"file\"\npath = \"{}\"\nformat = \"{}\"\n\
