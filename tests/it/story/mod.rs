@@ -6,6 +6,7 @@
 
 mod dnsbld;
 mod outbound;
+mod services;
 mod world;
 
 use std::time::{Duration, Instant};
@@ -73,7 +74,7 @@ fn pages(world: &World, why: &serde_json::Value) {
 /// Tell it with one or the other as our mail server.
 fn tell(side: Ours) {
     let Some(world) = World::new(side) else { return };
-    let dnsbld = world.dnsbld();
+    let dnsbld = world.dnsbld("");
     world.start_ours();
     Exim::start(&world.theirs, &world.their_exim(true));
     let (zone, users) = ("bl.example.net", ["alice", "bob", "carol"]);
