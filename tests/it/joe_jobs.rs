@@ -20,7 +20,7 @@ const KEY: &str = "0123456789abcdef0123\n";
 const HASH: &str = "e4857992ecf0f00ddfd20ebb3793983ec1b19b0c";
 
 /// Sessions of hosts that bounce to an address, as Postfix logs them now.
-fn bounces(hosts: std::ops::Range<u8>, to: &str) -> String {
+pub fn bounces(hosts: std::ops::Range<u8>, to: &str) -> String {
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00");
     hosts.fold(String::new(), |mut log, host| {
         let (head, client) =

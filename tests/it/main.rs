@@ -4,9 +4,9 @@
 //! the table of what may differ from rbldnsd, `judge` and `differential` hold answers against it.
 //! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by other servers (`export`), by rbldnsd (`access`,
 //! `conformance`, `differential`, `documented`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`,
-//! `metrics`, `monitoring`, `top`), by owners of listed hosts (`lookup`), by mail servers and shippers (`feed`, `joe_jobs`), by real mail servers (`peers`, `sendmail`, on a `machine` each), by
-//! programs that embed us (`embed`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how
-//! to run them.
+//! `metrics`, `monitoring`, `top`), by owners of listed hosts (`lookup`), by mail servers and shippers (`feed`, `joe_jobs`), by real mail
+//! servers (`peers`, `sendmail`, on a `machine` each, and the whole `story`), by documentation (`pages`), by programs that embed us
+//! (`embed`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how to run them.
 //!
 //! Real programs that ask lists, resolvers (`resolvers`) and mail filters (`consumers`), are run in a network of the test's own
 //! (`namespace`) and ended with it (`daemon`).

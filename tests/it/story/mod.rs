@@ -6,14 +6,15 @@
 
 mod dnsbld;
 mod outbound;
+mod services;
 mod world;
 
 use std::time::{Duration, Instant};
 
 use crate::machine::{Machine, done};
 use crate::peers::{EXIM_LOG, Exim, Reply, Smtp, probe};
-use dnsbld::Dnsbld;
-use world::{BYSTANDER, OURS, Ours, TERM_S, THEIRS, World};
+use crate::server::get;
+use world::{BYSTANDER, OURS, Ours, PAGES, TERM_S, THEIRS, World};
 
 /// The longest time from the end of the session that suffices to the answer of the list.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -50,13 +51,30 @@ fn mailbox(machine: &Machine, user: &str, messages: usize) {
     });
 }
 
-/// The page about a listed host says what `feed why` says.
-fn page(_dnsbld: &Dnsbld<'_>, _ip: &str) {}
+/// The page about a host as a machine sees it.
+fn page(of: &Machine, path: &str) -> String {
+    let (status, text) = of.inside(|| get(format!("{OURS}:{PAGES}").parse().unwrap(), path));
+    assert_eq!(status, 200, "{path}: {text}");
+    text
+}
+
+/// The page says of the listed host what `feed why` says: everybody sees kinds and times, the host itself the lines of the log.
+fn pages(world: &World, why: &serde_json::Value) {
+    let path = format!("/v1/lookup/{THEIRS}");
+    let told: serde_json::Value = serde_json::from_str(&page(&world.bystander, &path)).unwrap();
+    let listing = &told["feeder"]["listing"];
+    assert_eq!((&told["listed"], &listing["until"]), (&true.into(), &why["expires"]), "{told}");
+    assert!(page(&world.bystander, &format!("/lookup/{THEIRS}")).contains("sender callouts"));
+    let (own, others) = (page(&world.theirs, &path), page(&world.bystander, &path));
+    let masked = "a***@example.org";
+    assert!(own.contains(masked) && !own.contains("alice@example.org"), "{own}");
+    assert!(!others.contains(masked), "{others}");
+}
 
 /// Tell it with one or the other as our mail server.
 fn tell(side: Ours) {
     let Some(world) = World::new(side) else { return };
-    let dnsbld = world.dnsbld();
+    let dnsbld = world.dnsbld("");
     world.start_ours();
     Exim::start(&world.theirs, &world.their_exim(true));
     let (zone, users) = ("bl.example.net", ["alice", "bob", "carol"]);
@@ -100,7 +118,7 @@ fn tell(side: Ours) {
     assert!(text.contains("Sender callouts"), "{text}");
     let why = dnsbld.feed("why", THEIRS);
     assert_eq!((&why["listed"], &why["codes"][0]), (&true.into(), &"127.0.0.2".into()), "{why}");
-    page(&dnsbld, THEIRS);
+    pages(&world, &why);
 
     // Its null senders are refused with the list's text, whoever they ask about; others are not.
     for (sender, recipient) in

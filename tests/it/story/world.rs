@@ -11,6 +11,8 @@ pub const OURS: &str = "192.0.2.25";
 pub const THEIRS: &str = "198.51.100.25";
 /// An address of somebody who does no harm.
 pub const BYSTANDER: &str = "203.0.113.7";
+/// The port of our lookup page.
+pub const PAGES: u16 = 8353;
 /// How long a listing goes on after the last evidence, in seconds: long enough to see all that it does, on a busy machine.
 pub const TERM_S: i64 = 45;
 
@@ -91,11 +93,12 @@ impl World {
         Some(Self { side, ours, theirs, bystander, _wire: wire })
     }
 
-    /// Start our name server, list and feeder. Spread and terms are short, all else is as it comes.
-    pub fn dnsbld(&self) -> Dnsbld<'_> {
+    /// Start our name server, list and feeder. Spread and terms are short, all else is as it comes; `more` is put behind it.
+    pub fn dnsbld(&self, more: &str) -> Dnsbld<'_> {
         let mut settings = format!(
             "[dns]\nlisten = [\"127.0.0.1:53\", \"{OURS}:53\"]\n[load]\nsettle-ms = 50\n\
-             [feed]\nenabled = true\nzone-file = \"/var/lib/dnsbld/backscatter.zone\"\n\
+             [public]\nenabled = true\nlisten = \"{OURS}:{PAGES}\"\n\
+             [feed]\nenabled = true\nurl = \"http://{OURS}:{PAGES}/lookup/$\"\nzone-file = \"/var/lib/dnsbld/backscatter.zone\"\n\
              [feed.policy]\nspread = \"1s\"\nterms = [\"{TERM_S}s\"]\n\
              [feed.export]\npostfix-file = \"/var/lib/dnsbld/backscatter.cidr\"\n\
              [[feed.source]]\ntype = \"file\"\npath = \"{}\"\nformat = \"{}\"\n\
@@ -109,6 +112,7 @@ impl World {
                 "[[zone]]\nname = \"{zone}\"\ndatasets = [{{ type = \"generic\", files = [\"{zone}.zone\"] }}]\n"
             );
         }
+        settings += more;
         self.ours.run("mkdir -p /var/lib/dnsbld");
         self.ours.put(self.side.log(), "");
         if self.side == Ours::Exim {
@@ -117,19 +121,22 @@ impl World {
         Dnsbld::start(&self.ours, &settings)
     }
 
+    /// Start our Postfix, with mailboxes for our users and these lines more.
+    pub fn start_postfix(&self, main_cf: &str, master_cf: &str) {
+        let usual = "mydestination = example.org\nlocal_recipient_maps = inline:{{alice=1} {bob=1} {carol=1} {dave=1}}\n\
+                     local_transport = virtual\nvirtual_mailbox_domains =\nvirtual_mailbox_base = /var/mail\n\
+                     virtual_mailbox_maps = inline:{{alice@example.org=alice} {bob@example.org=bob} {carol@example.org=carol} {dave@example.org=dave}}\n\
+                     virtual_uid_maps = static:64104\nvirtual_gid_maps = static:64104\nmynetworks = 127.0.0.0/8\n";
+        Postfix::start(&self.ours, &format!("{usual}{main_cf}"), master_cf);
+    }
+
     /// Start our Postfix: the log's settings of `docs/feeding.md`, and what `docs/using-a-list.md` shows.
     pub fn our_postfix(&self) {
         let [logging, info, ..] = &blocks("feeding.md", "### Postfix")[..] else { panic!("two blocks") };
         self.ours.put("/etc/postfix/dnsbld_info", info);
         self.ours.put("/etc/postfix/dnsbld_null", &shown("postfix/dnsbld_null"));
-        let domain = "mydestination = example.org\nlocal_recipient_maps = inline:{{alice=1} {bob=1} {carol=1} {dave=1}}\n\
-                      local_transport = local\nmailbox_transport = virtual\nvirtual_mailbox_base = /var/mail\n\
-                      mynetworks = 127.0.0.0/8\n";
-        let main = [domain, logging, &shown("postfix/null-sender.main.cf"), &shown("postfix/outbound.main.cf")];
-        let mailboxes = "virtual_mailbox_domains =\nvirtual_mailbox_maps = inline:{{alice@example.org=alice} {bob@example.org=bob} \
-                         {carol@example.org=carol} {dave@example.org=dave}}\n\
-                         virtual_uid_maps = static:64104\nvirtual_gid_maps = static:64104\n";
-        Postfix::start(&self.ours, &(main.join("") + mailboxes), &shown("postfix/outbound.master.cf"));
+        let main = logging.clone() + &shown("postfix/null-sender.main.cf") + &shown("postfix/outbound.main.cf");
+        self.start_postfix(&main, &shown("postfix/outbound.master.cf"));
         // Postfix asks a list once in the life of a process; the story wants it asked each time.
         self.ours.run(&shown("postfix/at-once.sh"));
     }
@@ -137,6 +144,11 @@ impl World {
     /// Our Exim's configuration: the log's settings of `docs/feeding.md`, and of what `docs/using-a-list.md` shows the ACL
     /// for mail that comes in and one of the three forms for mail that goes out.
     pub fn our_exim(&self, outbound: &str) -> String {
+        self.our_exim_with(outbound, "")
+    }
+
+    /// The same with more in the ACL for recipients, before anything is accepted there.
+    pub fn our_exim_with(&self, outbound: &str, acl: &str) -> String {
         let [logging, hooks, end, recipients, ..] = &blocks("feeding.md", "### Exim")[..] else {
             panic!("four blocks")
         };
@@ -144,7 +156,7 @@ impl World {
         format!(
             "primary_hostname = mx.example.org\ndomainlist local_domains = example.org\nhostlist relay_from_hosts = 127.0.0.1\n\
              daemon_smtp_ports = 25 : 587\nhost_lookup =\nkeep_environment =\nacl_smtp_rcpt = acl_check_rcpt\n{logging}{hooks}\
-             begin acl\n{end}\nacl_check_rcpt:\n{recipients}{}\
+             begin acl\n{end}\nacl_check_rcpt:\n{recipients}{acl}{}\
              accept hosts = +relay_from_hosts\nrequire domains = +local_domains\n{}\
              require verify = recipient\naccept\n\
              begin routers\n{}\n\
