@@ -26,8 +26,8 @@ ip link set lo up
 hostname "$NAME"
 mount -t proc proc /proc
 mount -t tmpfs -o mode=755 var /var
-mkdir -p /var/etc /var/run /var/dev /var/log /var/spool /var/lib /var/mail /var/cache
-mkdir -m 1777 /var/tmp
+mkdir -p /var/etc /var/run /var/dev /var/log /var/spool /var/lib /var/cache
+mkdir -m 1777 /var/tmp /var/mail
 cp -a /etc/. /var/etc
 rm -f /var/etc/resolv.conf
 lower=

@@ -14,16 +14,14 @@ pub const POSTFIX_LOG: &str = "/var/log/mail.log";
 pub const EXIM_LOG: &str = "/var/log/exim4/mainlog";
 
 /// Postfix on a machine.
-pub struct Postfix<'m> {
-    /// Where it runs.
-    pub machine: &'m Machine,
+pub struct Postfix {
     /// Its version, as it says.
     pub version: String,
 }
 
-impl<'m> Postfix<'m> {
+impl Postfix {
     /// Start it with Debian's `main.cf` and `master.cf` and these lines behind them. Wants the peer `postfix` on the machine.
-    pub fn start(machine: &'m Machine, main_cf: &str, master_cf: &str) -> Self {
+    pub fn start(machine: &Machine, main_cf: &str, master_cf: &str) -> Self {
         let shipped = |file: &str| machine.read(&format!("/usr/share/postfix/{file}"));
         // The log goes to a file by Postfix's own means. Daemons that idle are kept: the story is told in seconds.
         let usual = format!(
@@ -41,39 +39,30 @@ impl<'m> Postfix<'m> {
         machine.wait_port(25, POSTFIX_LOG);
         let version = machine.run("postconf -h mail_version").trim().to_owned();
         eprintln!("{}: Postfix {version} ({})", machine.name, versions("postfix"));
-        Self { machine, version }
-    }
-
-    /// Change lines of `main.cf` (`name=value`) and have them read.
-    pub fn reconfigure(&self, lines: &[&str]) {
-        for line in lines {
-            crate::machine::done(self.machine.command("postconf").args(["-e", line]));
-        }
-        self.machine.run("postfix reload");
+        Self { version }
     }
 }
 
 /// Exim on a machine.
-pub struct Exim<'m> {
-    /// Where it runs.
-    pub machine: &'m Machine,
+pub struct Exim {
     /// Its version, as it says.
     pub version: String,
 }
 
-impl<'m> Exim<'m> {
+impl Exim {
     /// Start it with a whole configuration. Wants the peer `exim` on the machine.
-    pub fn start(machine: &'m Machine, configuration: &str) -> Self {
+    pub fn start(machine: &Machine, configuration: &str) -> Self {
         machine.put("/etc/exim4/exim4.conf", configuration);
         machine.run(
             "chown root:Debian-exim /etc/exim4/exim4.conf && chmod 640 /etc/exim4/exim4.conf && \
-             mkdir -p /var/spool/exim4 /var/log/exim4 && chown Debian-exim:Debian-exim /var/spool/exim4 /var/log/exim4",
+             mkdir -p /var/spool/exim4 /var/log/exim4 /run/exim4 && \
+             chown -R Debian-exim:Debian-exim /var/spool/exim4 /var/log/exim4 /run/exim4",
         );
         let told = machine.run("exim4 -bV && exim4 -bd -q1m");
         let version = told.split_ascii_whitespace().nth(2).unwrap_or_default().to_owned();
         machine.wait_port(25, EXIM_LOG);
         eprintln!("{}: Exim {version} ({})", machine.name, versions("exim"));
-        Self { machine, version }
+        Self { version }
     }
 }
 
@@ -126,9 +115,14 @@ impl Smtp {
     }
 }
 
-/// A whole transaction without a message: the reply to RCPT.
+/// A whole transaction without a message, on port 25: the reply to RCPT.
 pub fn probe(from: &Machine, to: &str, sender: &str, recipient: &str) -> Reply {
-    let mut client = Smtp::connect(from, to, 25);
+    probe_at(from, to, 25, sender, recipient)
+}
+
+/// A whole transaction without a message: the reply to RCPT.
+pub fn probe_at(from: &Machine, to: &str, port: u16, sender: &str, recipient: &str) -> Reply {
+    let mut client = Smtp::connect(from, to, port);
     client.say(&format!("MAIL FROM:<{sender}>"));
     let reply = client.say(&format!("RCPT TO:<{recipient}>"));
     client.say("QUIT");

@@ -1,0 +1,2 @@
+postconf -P smtp/inet/max_use=1 submission/inet/max_use=1
+postfix reload

@@ -1,0 +1,159 @@
+//! The story that this project is about, told by real mail servers.
+//!
+//! A host verifies every sender by a callout, and asks about an invented address first. Our users write to its users; our mail server's log
+//! shows what comes back; the host is listed; its null senders are refused while all else goes on, and our users' mail to it is refused
+//! before it brings more callouts. Then its operator mends it, the term ends, and mail flows again.
+
+mod dnsbld;
+mod outbound;
+mod world;
+
+use std::time::{Duration, Instant};
+
+use crate::machine::{Machine, done};
+use crate::peers::{EXIM_LOG, Exim, Reply, Smtp, probe};
+use dnsbld::Dnsbld;
+use world::{BYSTANDER, OURS, Ours, TERM_S, THEIRS, World};
+
+/// The longest time from the end of the session that suffices to the answer of the list.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// Our user writes to somebody through our submission service: the last reply, to RCPT if that was refused.
+fn submit(world: &World, from: &str, to: &str) -> Reply {
+    let mut client = Smtp::connect(&world.ours, "127.0.0.1", 587);
+    client.say(&format!("MAIL FROM:<{from}>"));
+    let reply = client.say(&format!("RCPT TO:<{to}>"));
+    if !reply.starts_with("250") {
+        return reply;
+    }
+    client.message(&format!("From: {from}\nTo: {to}\nSubject: a letter\n\nHello."))
+}
+
+/// A user of theirs writes to one of ours, by the Exim there: it delivers before it returns, and what it could not deliver waits.
+fn they_write(world: &World, from: &str, to: &str) {
+    let mut command = world.theirs.command("sh");
+    let line = format!("printf 'Subject: a letter\\n\\nHello.\\n' | exim4 -odf -f '{from}' {to}");
+    done(command.args(["-c", &line]));
+}
+
+/// How many sessions of theirs have ended in our log.
+fn sessions(world: &World) -> usize {
+    let parts = world.side.session_end();
+    world.ours.read(world.side.log()).lines().filter(|line| parts.iter().all(|part| line.contains(part))).count()
+}
+
+/// Wait until a mailbox of a machine has so many messages.
+fn mailbox(machine: &Machine, user: &str, messages: usize) {
+    let path = format!("/var/mail/{user}");
+    machine.wait(&format!("{messages} messages for {user}"), &path, || {
+        machine.read(&path).matches("Subject: a letter").count() == messages
+    });
+}
+
+/// The page about a listed host says what `feed why` says.
+fn page(_dnsbld: &Dnsbld<'_>, _ip: &str) {}
+
+/// Tell it with one or the other as our mail server.
+fn tell(side: Ours) {
+    let Some(world) = World::new(side) else { return };
+    let dnsbld = world.dnsbld();
+    world.start_ours();
+    Exim::start(&world.theirs, &world.their_exim(true));
+    let (zone, users) = ("bl.example.net", ["alice", "bob", "carol"]);
+
+    // Our users write to Eve, and each mail brings a callout: first about an invented address, then about the sender.
+    let mut scores = Vec::new();
+    let mut took = None;
+    for (n, user) in users.iter().enumerate() {
+        assert_eq!(dnsbld.listed(THEIRS, zone), None, "listed too early");
+        let reply = submit(&world, &format!("{user}@example.org"), "eve@example.com");
+        assert!(reply.starts_with("250"), "{reply}");
+        let (deadline, mut ended) = (Instant::now() + Duration::from_secs(20), None);
+        loop {
+            if ended.is_none() && sessions(&world) > n {
+                ended = Some(Instant::now());
+            }
+            let listed = dnsbld.listed(THEIRS, zone).is_some();
+            let why = (n + 1 < users.len()).then(|| dnsbld.feed("why", THEIRS));
+            if listed || why.is_some_and(|why| why["sessions"] == n + 1) {
+                took = listed.then(|| ended.map_or(Duration::ZERO, |ended| ended.elapsed()));
+                break;
+            }
+            assert!(Instant::now() < deadline, "{user}'s callout is not seen: {}", dnsbld.feed("why", THEIRS));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        mailbox(&world.theirs, "eve", n + 1);
+        let why = dnsbld.feed("why", THEIRS);
+        assert_eq!(why["evidence"][n]["signal"], "double-whammy", "{why}");
+        scores.push(why["score"].as_f64().unwrap());
+        // Exim's cache is to forget, and the next mail is another second's.
+        let next = Instant::now() + Duration::from_millis(2100);
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    assert!(scores.windows(2).all(|two| two[0] < two[1]), "{scores:?}");
+    let took = took.expect("not listed after three double whammies");
+    assert!(took < AT_ONCE, "listed only after {took:?}");
+    eprintln!("{side:?}: points after each mail {scores:?}, listed {took:?} after the last callout");
+
+    // Why it is listed.
+    let text = dnsbld.listed(THEIRS, zone).unwrap();
+    assert!(text.contains("Sender callouts"), "{text}");
+    let why = dnsbld.feed("why", THEIRS);
+    assert_eq!((&why["listed"], &why["codes"][0]), (&true.into(), &"127.0.0.2".into()), "{why}");
+    page(&dnsbld, THEIRS);
+
+    // Its null senders are refused with the list's text, whoever they ask about; others are not.
+    for (sender, recipient) in
+        [("", "alice"), ("", "nobody"), ("postmaster@example.com", "alice"), ("double-bounce@mail.example.com", "bob")]
+    {
+        let reply = probe(&world.theirs, OURS, sender, &format!("{recipient}@example.org"));
+        assert!(reply.starts_with('5') && reply.contains("Sender callouts"), "<{sender}> {recipient}: {reply}");
+        let reply = probe(&world.bystander, OURS, sender, "alice@example.org");
+        assert!(reply.starts_with("250"), "{BYSTANDER} <{sender}>: {reply}");
+    }
+    they_write(&world, "<>", "alice@example.org");
+    let refused = world.theirs.read(EXIM_LOG);
+    assert!(refused.contains("** alice@example.org") && refused.contains("Sender callouts"), "{refused}");
+    // Its ordinary mail is taken.
+    they_write(&world, "eve@example.com", "alice@example.org");
+    mailbox(&world.ours, "alice", 1);
+    // Our users' mail to it is refused at once, and to others it is not.
+    outbound::refused(&world);
+
+    // Nothing that the list itself refused has prolonged the listing.
+    let later = dnsbld.feed("why", THEIRS);
+    assert_eq!(later["expires"], why["expires"], "{later}");
+
+    // Their operator mends it, the term ends, and mail flows again.
+    world.theirs.put("/etc/exim4/exim4.conf", &world.their_exim(false));
+    world.theirs.run("kill -HUP $(cat /run/exim4/exim.pid)");
+    let expires: jiff::Timestamp = why["expires"].as_str().unwrap().parse().unwrap();
+    let last: jiff::Timestamp = why["last"].as_str().unwrap().parse().unwrap();
+    assert_eq!(expires.as_second() - last.as_second(), TERM_S);
+    let deadline = Instant::now() + Duration::from_secs(2 * TERM_S as u64);
+    while dnsbld.listed(THEIRS, zone).is_some() {
+        assert!(Instant::now() < deadline, "still listed: {}", dnsbld.feed("why", THEIRS));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let late = jiff::Timestamp::now().as_millisecond() - expires.as_millisecond();
+    assert!((-1000..5000).contains(&late), "the listing ended {late} ms after its term");
+    they_write(&world, "<>", "alice@example.org");
+    mailbox(&world.ours, "alice", 2);
+    outbound::flows(&world, users.len() + 1);
+
+    // What was seen is not forgotten: one more callout, and it is listed again.
+    assert_eq!(dnsbld.listed(THEIRS, zone), None);
+    let reply = probe(&world.theirs, OURS, "", "alice@example.org");
+    assert!(reply.starts_with("250"), "{reply}");
+    world.ours.wait("the second listing", side.log(), || dnsbld.listed(THEIRS, zone).is_some());
+}
+
+#[test]
+fn told_with_postfix() {
+    tell(Ours::Postfix);
+}
+
+#[test]
+fn told_with_exim() {
+    tell(Ours::Exim);
+}
