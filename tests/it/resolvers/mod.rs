@@ -131,6 +131,7 @@ fn meet(kind: Kind) {
             world.list_later(&listed);
             let lost_ones = lost(&client, ZONE, &later, random, true);
             assert!(lost_ones.is_empty(), "listed later, {} of {} lost: {lost_ones:#?}", lost_ones.len(), later.len());
+            resolver.kept_case();
         });
     }
 }
