@@ -131,10 +131,9 @@ impl Kind {
         }
     }
 
-    /// What it says of its version; nothing when it is not installed.
-    pub fn version(self) -> Option<String> {
-        program(self.program())?;
-        Some(version(self.program(), "-V"))
+    /// What it says of its version.
+    pub fn version(self) -> String {
+        version(self.program(), "-V")
     }
 
     /// The settings that make it forward, and those that the documentation has for asking us directly.
