@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::monitoring::{everything, some_questions};
+use crate::listing::callout;
+use crate::monitoring::{CALLER, everything, some_questions};
 use crate::rbldnsd::free_port;
 use crate::server::{PATIENCE, follow};
 
@@ -75,8 +76,7 @@ fn what_happens_is_shown_as_it_happens() {
     put("dbl.zone", "evil.example\n.bad.example\nthird.example\n");
     see("new data", &|line| line.contains("dbl.test: new data, 3 entries (+1), read in "), &|| {});
     let mut log = std::fs::File::options().append(true).open(server.path("mail.log")).unwrap();
-    let callouts = crate::listing::hour_of_callouts("203.0.113.9");
-    log.write_all(callouts.as_bytes()).unwrap();
+    log.write_all(callout(CALLER, 4, 0).as_bytes()).unwrap();
     see("a listing", &|line| line.ends_with("listings: 1 begun"), &|| {});
     put("bl.zone", "this is no list\n");
     see("a refusal", &|line| line.contains("bl.test: new data refused (a file is bad)"), &|| {});
