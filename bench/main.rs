@@ -3,13 +3,14 @@
 //! `cargo bench` runs everything at full size, `cargo bench -- --quick` the same at small sizes within seconds;
 //! `bench/README.md` says what each figure means. The program runs itself again for what must be measured in a
 //! fresh process (memory, load time) or under `valgrind` (instruction counts); those runs are told by a first
-//! argument `child`.
+//! argument `child`. `maillog` writes a mail server's log, for `bench/feed-compare`.
 
 mod counts;
 mod feed;
 mod lists;
 mod load;
 mod lookup;
+mod maillog;
 mod memory;
 mod queries;
 mod rbldnsd;
@@ -58,12 +59,17 @@ cargo bench [-- [--quick] [--only SECTION]...]
   --only SECTION   load, memory, lookup, wire, reload, counts or feed; may be repeated
 
 DNSBLD_BENCH_TABLE=FILE writes the table to FILE as well.
+
+cargo bench -- maillog SERVER LINES FILE
+
+  writes the log of SERVER, postfix or exim, into FILE, and prints how many sessions of each class it has
 ";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
         Some("child") => return child(&args[1..]),
+        Some("maillog") => return write_mail_log(&args[1..]),
         // `cargo test --all-targets` runs bench targets without `--bench`: there it is enough that they build.
         None => {
             println!("run `cargo bench`, or this program with `--bench`");
@@ -120,6 +126,25 @@ fn parse(args: &[String]) -> Result<Options, String> {
         }
     }
     Ok(options)
+}
+
+/// Write a mail server's log into a file and print what is in it.
+fn write_mail_log(args: &[String]) -> ExitCode {
+    // Cargo adds `--bench` to every bench target.
+    let args: Vec<&str> = args.iter().map(String::as_str).filter(|arg| *arg != "--bench").collect();
+    let [server, lines, file] = args[..] else {
+        eprintln!("`maillog` wants postfix or exim, a number of lines, and a file");
+        return ExitCode::from(2);
+    };
+    let (Some(server), Ok(lines)) = (maillog::Server::parse(server), lines.parse()) else {
+        eprintln!("`maillog` wants postfix or exim and a number of lines, not `{server}` and `{lines}`");
+        return ExitCode::from(2);
+    };
+    if let Err(error) = maillog::write(server, lines, std::path::Path::new(file)) {
+        eprintln!("{file}: {error}: the log could not be written there");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }
 
 /// Run one measurement for the outer run, which reads what is printed.

@@ -280,7 +280,7 @@ fn addresses() {
         ("http://127.0.0.1:9353/other", "has a path"),
         ("http://127.0.0.1:9353/metrics?x", "has a path"),
         ("http://user@127.0.0.1:9353", "has a user in it"),
-        ("http://:80", "is no URL"),
+        ("http://:80", "has no host"),
         ("", "is no URL"),
     ] {
         let error = Target::parse(url).expect_err(url).to_string();

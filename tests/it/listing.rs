@@ -31,7 +31,7 @@ fn feeder(mode: &str) -> String {
 }
 
 /// Postfix's lines of a callout of a host to a recipient, so many minutes ago.
-fn callout(ip: &str, n: u32, minutes_ago: i64) -> String {
+pub fn callout(ip: &str, n: u32, minutes_ago: i64) -> String {
     let stamp =
         |ms: i64| Timestamp::from_millisecond(Timestamp::now().as_millisecond() - minutes_ago * 60_000 + ms).unwrap();
     let mut lines = String::new();
@@ -49,11 +49,6 @@ fn callout(ip: &str, n: u32, minutes_ago: i64) -> String {
     );
     line(2, format!("disconnect from {client} ehlo=1 mail=1 rcpt=1 quit=1 commands=4"));
     lines
-}
-
-/// Five callouts of a host to five recipients within the last hour: enough to be listed.
-pub fn hour_of_callouts(ip: &str) -> String {
-    (0..5).map(|n| callout(ip, n, 50 - i64::from(n) * 10)).collect()
 }
 
 /// Append to a log.

@@ -14,11 +14,14 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
+use crate::listing::callout;
 use crate::message::{A, TXT, query};
 use crate::rbldnsd::free_port;
 use crate::server::{PATIENCE, Server, collect, settings, zone};
 use crate::skip;
 
+/// A host that one more callout lists at the server with [`everything`].
+pub const CALLER: &str = "203.0.113.9";
 /// Labels that Prometheus adds.
 const ADDED: [&str; 2] = ["job", "instance"];
 
@@ -172,7 +175,9 @@ pub fn everything() -> Server {
         + &zone("dbl.test", &[("dnset", "dbl.zone")], "")
         + &zone("bs.test", &[("combined", "bs.zone")], "");
     let text = format!("state-dir = \"state\"\n{}", settings("", &format!("{feed}{zones}")));
-    let log = bounces(1..13, "victim@example.org");
+    // In the order of time: a host that lacks one callout of being listed, then a joe-job.
+    let mut log: String = (0..4).map(|n| callout(CALLER, n, 50 - i64::from(n) * 10)).collect();
+    log += &bounces(1..13, "victim@example.org");
     let files: [(&str, &[u8]); 4] = [
         ("bl.zone", b"192.0.2.1\n192.0.2.2 :127.0.0.3:two\n10.0.0.0/8\n"),
         ("bl6.zone", b"2001:db8::/32\n"),

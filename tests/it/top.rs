@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::monitoring::{everything, some_questions};
+use crate::listing::callout;
+use crate::monitoring::{CALLER, everything, some_questions};
 use crate::rbldnsd::free_port;
 use crate::server::{PATIENCE, follow};
 
@@ -49,11 +50,11 @@ fn what_happens_is_shown_as_it_happens() {
     let mut child = top(&["--interval", "0.2", "--url", &url]).spawn().unwrap();
     let lines = follow(child.stdout.take().unwrap());
     let mut top = Top(child);
-    let deadline = Instant::now() + PATIENCE;
-    // Each is seen in some line, while what leads to it is done again and again.
-    let see = |what: &str, seen: &dyn Fn(&str) -> bool, cause: &mut dyn FnMut()| {
+    // Each is seen in some line; questions are asked again and again meanwhile.
+    let see = |what: &str, seen: &dyn Fn(&str) -> bool, ask: &dyn Fn()| {
+        let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            cause();
+            ask();
             if lines.try_iter().any(|line| seen(&line)) {
                 return;
             }
@@ -66,23 +67,24 @@ fn what_happens_is_shown_as_it_happens() {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         matches!(words[..], ["bl.test", rate, _, "%", "4", _, "ready"] if rate != "0")
     };
-    see("questions", &busy, &mut || some_questions(&server));
-    let dbl = server.path("dbl.zone");
-    see("new data", &|line| line.contains("dbl.test: new data, 3 entries (+1), read in "), &mut || {
-        std::fs::write(&dbl, "evil.example\n.bad.example\nthird.example\n").unwrap();
-    });
+    see("questions", &busy, &|| some_questions(&server));
+    // Written aside: a file that is read while it is written has any number of lines.
+    let put = |name: &str, text: &str| {
+        std::fs::write(server.path("aside"), text).unwrap();
+        std::fs::rename(server.path("aside"), server.path(name)).unwrap();
+    };
+    put("dbl.zone", "evil.example\n.bad.example\nthird.example\n");
+    see("new data", &|line| line.contains("dbl.test: new data, 3 entries (+1), read in "), &|| {});
     let mut log = std::fs::File::options().append(true).open(server.path("mail.log")).unwrap();
-    let callouts = crate::listing::hour_of_callouts("203.0.113.9");
-    log.write_all(callouts.as_bytes()).unwrap();
-    see("a listing", &|line| line.ends_with("listings: 1 begun"), &mut || {});
-    see("a refusal", &|line| line.contains("bl.test: new data refused (a file is bad)"), &mut || {
-        std::fs::write(server.path("bl.zone"), "this is no list\n").unwrap();
-    });
+    log.write_all(callout(CALLER, 4, 0).as_bytes()).unwrap();
+    see("a listing", &|line| line.ends_with("listings: 1 begun"), &|| {});
+    put("bl.zone", "this is no list\n");
+    see("a refusal", &|line| line.contains("bl.test: new data refused (a file is bad)"), &|| {});
     assert!(top.0.try_wait().unwrap().is_none(), "it goes on");
 
     // It outlives the server, and says that it is gone.
     drop(server);
-    see("that the server is gone", &|line| line.contains("does not answer: "), &mut || {});
+    see("that the server is gone", &|line| line.contains("does not answer: "), &|| {});
     rustix::process::kill_process(rustix::process::Pid::from_child(&top.0), rustix::process::Signal::INT).unwrap();
     assert!(top.0.wait().unwrap().success(), "a signal is the ordinary end");
 }
