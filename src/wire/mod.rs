@@ -1,5 +1,6 @@
 //! Bytes to DNS and back. No I/O, no allocation on the way of a query, nothing that can fail but by saying so.
 
+pub mod cookie;
 pub mod edns;
 pub mod name;
 pub mod query;
