@@ -21,9 +21,11 @@ pub(super) enum Step<'a> {
 }
 
 /// Tables that are no arrays; written `[[so]]` they would be.
-const TABLES: [&[Step<'static>]; 12] = [
+const TABLES: [&[Step<'static>]; 14] = [
     &[Step::Key("dns")],
     &[Step::Key("dns"), Step::Key("tcp")],
+    &[Step::Key("dns"), Step::Key("cookies")],
+    &[Step::Key("dns"), Step::Key("rate-limit")],
     &[Step::Key("http")],
     &[Step::Key("load")],
     &[Step::Key("acl")],
