@@ -2,6 +2,7 @@
 
 mod feed;
 mod listing;
+mod public;
 mod relation;
 mod serve;
 

@@ -19,7 +19,13 @@ pub const NO_ZONE: usize = 0;
 /// The slot that all zones share for which there was none left.
 pub const OTHER_ZONES: usize = ZONE_SLOTS - 1;
 /// Transports with their label in metrics.
-pub const TRANSPORTS: [(Transport, &str); 2] = [(Transport::Udp, "udp"), (Transport::Tcp, "tcp")];
+pub const TRANSPORTS: [(Transport, &str); 5] = [
+    (Transport::Udp, "udp"),
+    (Transport::Tcp, "tcp"),
+    (Transport::Tls, "tls"),
+    (Transport::Quic, "quic"),
+    (Transport::Https, "https"),
+];
 /// Query types that get a counter of their own, in slot order; the last slot is "other".
 pub const TYPES: [(u16, &str); 11] = [
     (1, "A"),

@@ -24,6 +24,7 @@ use crate::feed::run::judging::NewRules;
 use crate::feed::run::start::Feed;
 use crate::feed::run::status::FeedStatus;
 use crate::feed::source::intake::Intake;
+use crate::http::public::{self, PublicServer};
 use crate::http::{HttpOptions, HttpServer, MailTotals, PolicyTotals, ReadMail, Shared, Sources, StreamTotals};
 use crate::load::status::Status;
 use crate::load::{Command, ExpiryOptions, GuardOptions, Handle, LoadOptions, Loader, ZoneSpec};
@@ -67,7 +68,12 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
     } else {
         None
     };
-    say_addresses(&udp.local_addresses(), http.as_ref().map(HttpServer::local_address));
+    let public = super::public::options(&settings).map(PublicServer::bind).transpose()?;
+    say_addresses(
+        &udp.local_addresses(),
+        http.as_ref().map(HttpServer::local_address),
+        public.as_ref().map(PublicServer::local_address),
+    );
     let policy_service = super::relation::service(&settings)?;
     // The rule and the webhook belong to the runtime.
     let inside = runtime.enter();
@@ -153,7 +159,9 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
         service_counts,
         joe_jobs,
     };
-    let outcome = runtime.block_on(running.run(udp, tcp, http, reader, signals, first_pass));
+    let public = public.map(|server| (server, public::router(None, None)));
+    let listeners = Listeners { udp, tcp, http, public };
+    let outcome = runtime.block_on(running.run(listeners, reader, signals, first_pass));
     if let Some((stop, task)) = policy_service {
         drop(stop);
         match runtime.block_on(task) {
@@ -191,7 +199,8 @@ fn raise_descriptor_limit(settings: &Settings) {
     let relation = &settings.relation;
     let questions = u64::from(relation.connections_max) + u64::from(relation.questions_max) * DESCRIPTORS_A_QUESTION;
     let questions = if relation.enabled { questions } else { 0 };
-    let wanted = u64::from(settings.dns.tcp.connections_max) + sources + questions + DESCRIPTORS_SPARE;
+    let public = if settings.public.enabled { u64::from(settings.public.connections_max) } else { 0 };
+    let wanted = u64::from(settings.dns.tcp.connections_max) + public + sources + questions + DESCRIPTORS_SPARE;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= wanted) {
         return;
@@ -200,8 +209,8 @@ fn raise_descriptor_limit(settings: &Settings) {
     let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(possible), maximum: limit.maximum });
     if raised.is_err() || possible < wanted {
         tracing::warn!(
-            "only {possible} open files are allowed, but dns.tcp.connections-max asks for {wanted}; raise the limit \
-             (LimitNOFILE= in a systemd unit) or lower the setting"
+            "only {possible} open files are allowed, but the settings (connections-max) ask for {wanted}; raise the limit \
+             (LimitNOFILE= in a systemd unit) or lower them"
         );
     }
 }
@@ -246,9 +255,10 @@ fn bind(settings: &Settings) -> Result<(UdpServer, StreamServer), Failure> {
 }
 
 /// Say where we listen, so that scripts and tests that let the system choose can know.
-fn say_addresses(dns: &[SocketAddr], http: Option<SocketAddr>) {
+fn say_addresses(dns: &[SocketAddr], http: Option<SocketAddr>, public: Option<SocketAddr>) {
     let mut lines: Vec<String> = dns.iter().map(|address| format!("listening on {address} (UDP and TCP)")).collect();
     lines.extend(http.map(|address| format!("http on {address}")));
+    lines.extend(public.map(|address| format!("public on {address}")));
     say(&lines);
 }
 
@@ -283,6 +293,18 @@ impl Signals {
     }
 }
 
+/// What is bound and waits to be served.
+struct Listeners {
+    /// DNS over UDP.
+    udp: UdpServer,
+    /// DNS over TCP.
+    tcp: StreamServer,
+    /// The operator's HTTP.
+    http: Option<HttpServer>,
+    /// The world's HTTP, and what answers there.
+    public: Option<(PublicServer, axum::Router)>,
+}
+
 /// What lives as long as the server does.
 struct Running {
     /// The settings' file.
@@ -313,14 +335,13 @@ impl Running {
     /// Serve until told to stop.
     async fn run(
         &self,
-        udp: UdpServer,
-        tcp: StreamServer,
-        http: Option<HttpServer>,
+        listeners: Listeners,
         reader: crate::zone::Reader,
         mut signals: Signals,
         first_pass: oneshot::Receiver<()>,
     ) -> Result<(), Failure> {
         let runtime = tokio::runtime::Handle::current();
+        let Listeners { udp, tcp, http, public } = listeners;
         // HTTP comes first: `/healthz` answers while lists are read, `/readyz` says that they are.
         let streams = Arc::new(OnceLock::new());
         let (stop_http, http_stopped) = oneshot::channel::<()>();
@@ -336,12 +357,27 @@ impl Running {
             () = self.signals(&mut signals) => None,
         };
         if let Some((workers, running_streams)) = serving {
+            let (stop_public, public_stopped) = oneshot::channel::<()>();
+            let public = public.map(|(server, router)| {
+                runtime.spawn(server.serve(router, async {
+                    // An error means that the sender is gone, which says the same.
+                    let _ = public_stopped.await;
+                }))
+            });
             // Set once, here.
             let _ = streams.set(running_streams.counters());
             self.say_ready();
             self.signals(&mut signals).await;
             tracing::info!("stopping");
+            drop(stop_public);
             running_streams.shutdown().await;
+            if let Some(public) = public {
+                match public.await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::warn!("public HTTP ended with an error: {error}"),
+                    Err(error) => tracing::error!("public HTTP had died: {error}"),
+                }
+            }
             tokio::task::spawn_blocking(move || workers.shutdown()).await?;
         }
         drop(stop_http);
@@ -473,6 +509,7 @@ impl Running {
             ("relation", settings.relation != self.started.relation),
             ("dns", settings.dns != self.started.dns),
             ("http", settings.http != self.started.http),
+            ("public", settings.public != self.started.public),
             ("feed", !same_feed(&settings.feed, &self.started.feed) || settings.state_dir != self.started.state_dir),
         ] {
             if changed {

@@ -15,6 +15,7 @@ mod listing;
 #[cfg(test)]
 mod mail_tests;
 mod place;
+mod public;
 mod relation;
 mod schema;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use abuse::{Cookies, RateLimit};
 pub use feed::{Feed, FeedSource, SourceType};
 pub use joe_jobs::JoeJobs;
 pub use listing::{Export, FeedMode, Policy, Protection, Weights};
+pub use public::{ForwardedHeader, Public};
 pub use relation::Relation;
 pub use schema::{Acl, AnyAnswer, Authority, Dataset, Dns, Guard, Http, Load, OnExpire, Settings, Tcp, Workers, Zone};
 

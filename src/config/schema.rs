@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::feed::Feed;
-use super::{Cookies, RateLimit, Relation, values};
+use super::{Cookies, Public, RateLimit, Relation, values};
 use crate::dataset::Kind;
 use crate::diag::Diagnostic;
 use crate::wire::name::Name;
@@ -33,6 +33,8 @@ pub struct Settings {
     pub dns: Dns,
     /// The operator's HTTP side.
     pub http: Http,
+    /// The world's HTTP side.
+    pub public: Public,
     /// How changed files are noticed.
     pub load: Load,
     /// The access list for all zones.
@@ -54,6 +56,7 @@ impl Default for Settings {
             state_dir: "/var/lib/dnsbld".into(),
             dns: Dns::default(),
             http: Http::default(),
+            public: Public::default(),
             load: Load::default(),
             acl: Acl::default(),
             feed: Feed::default(),

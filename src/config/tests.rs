@@ -143,7 +143,7 @@ fn durations() {
 fn unknown_and_missing_keys() {
     bad(
         "lisen = 1",
-        "1:1: unknown key `lisen` in the settings; known keys are state-dir, dns, http, load, acl, feed, relation, zone",
+        "1:1: unknown key `lisen` in the settings; known keys are state-dir, dns, http, public, load, acl, feed, relation, zone",
     );
     bad("\n[dns]\nlisen = []", "3:1: unknown key `lisen` in [dns]; did you mean `listen`?");
     bad(
@@ -533,6 +533,7 @@ fn the_manual_is_complete() {
         ("[dns.cookies]", keys::<Cookies>(), "[dns.cookies]\n"),
         ("[dns.rate-limit]", keys::<RateLimit>(), "[dns.rate-limit]\n"),
         ("[http]", keys::<Http>(), "[http]\n"),
+        ("[public]", keys::<Public>(), "[public]\n"),
         ("[load]", keys::<Load>(), "[load]\n"),
         ("[acl]", keys::<Acl>(), "[acl]\n"),
         ("[feed]", keys::<Feed>(), "[feed]\n"),
@@ -562,6 +563,7 @@ fn the_manual_is_complete() {
         "cookies",
         "rate-limit",
         "http",
+        "public",
         "load",
         "acl",
         "feed",

@@ -15,6 +15,7 @@ use jiff::tz::TimeZone;
 use super::feed::SourceType;
 use super::listing::FeedMode;
 use super::place::nearest;
+use super::public::ForwardedHeader;
 use super::schema::{AnyAnswer, Authority, OnExpire, Workers};
 use crate::dataset::Kind;
 use crate::feed::Format;
@@ -442,6 +443,11 @@ pub(super) fn kind<'de, D: Deserializer<'de>>(source: D) -> Result<Kind, D::Erro
 /// What stands in the authority section.
 pub(super) fn authority<'de, D: Deserializer<'de>>(source: D) -> Result<Authority, D::Error> {
     one(source, |value| word(value, &[(Authority::Minimal, "minimal"), (Authority::Full, "full")]))
+}
+
+/// The header of trusted proxies.
+pub(super) fn forwarded_header<'de, D: Deserializer<'de>>(source: D) -> Result<ForwardedHeader, D::Error> {
+    one(source, |value| word(value, &ForwardedHeader::ALL))
 }
 
 /// How ANY is answered.

@@ -201,6 +201,13 @@ impl Collector for Exposition {
     }
 }
 
+/// The transports that are shown: the plain ones always, the encrypted ones where they are served.
+fn shown(blocks: &[Arc<Block>]) -> impl Iterator<Item = (Transport, &'static str)> {
+    TRANSPORTS
+        .into_iter()
+        .filter(|&(transport, _)| !transport.is_encrypted() || blocks.iter().any(|block| block.transport == transport))
+}
+
 /// The blocks of a transport.
 fn of(blocks: &[Arc<Block>], transport: Transport) -> impl Iterator<Item = &Block> {
     blocks.iter().map(|block| &**block).filter(move |block| block.transport == transport)
@@ -210,7 +217,7 @@ fn of(blocks: &[Arc<Block>], transport: Transport) -> impl Iterator<Item = &Bloc
 fn add_zone_counters(samples: &mut Samples, blocks: &[Arc<Block>], names: &[String]) {
     let own = (1..).zip(names).map(|(slot, name)| (slot, name.as_str()));
     for (slot, zone) in own.chain([(NO_ZONE, NO_ZONE_LABEL), (OTHER_ZONES, OTHER_ZONES_LABEL)]) {
-        for (transport, label) in TRANSPORTS {
+        for (transport, label) in shown(blocks) {
             let mut totals = ZoneTotals::default();
             of(blocks, transport)
                 .filter_map(|block| block.zone(slot))
@@ -248,7 +255,7 @@ fn add_zone_totals(samples: &mut Samples, zone: &str, transport: &str, totals: &
 
 /// Sum what is counted without a zone.
 fn add_transport_counters(samples: &mut Samples, blocks: &[Arc<Block>]) {
-    for (transport, label) in TRANSPORTS {
+    for (transport, label) in shown(blocks) {
         let sum = |counter: &dyn Fn(&Block) -> &AtomicU64| {
             of(blocks, transport).map(|block| counter(block).load(Relaxed)).sum::<u64>() as f64
         };

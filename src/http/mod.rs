@@ -11,6 +11,7 @@ mod feed;
 mod logs;
 mod metrics;
 mod process;
+pub mod public;
 mod relation;
 mod routes;
 #[cfg(test)]
@@ -79,8 +80,10 @@ pub struct HttpOptions {
 
 /// Why the listener could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("can not listen for HTTP on {address}: {error}; {}", advice(error))]
+#[error("can not listen for HTTP on {address}: {error}; {} in `[{section}] listen`", advice(error))]
 pub struct ListenError {
+    /// The section of the settings that names the address.
+    pub section: &'static str,
     /// The address that was wanted.
     pub address: SocketAddr,
     /// What the system said.
@@ -90,14 +93,10 @@ pub struct ListenError {
 /// What to do about a failed bind.
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "another program has this port: stop it, or set another in `[http] listen`",
-        io::ErrorKind::AddrNotAvailable => {
-            "no interface of this machine has this address: set one that it has in `[http] listen`"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need CAP_NET_BIND_SERVICE: grant it, or set a higher port in `[http] listen`"
-        }
-        _ => "set another address in `[http] listen`",
+        io::ErrorKind::AddrInUse => "another program has this port: stop it, or set another",
+        io::ErrorKind::AddrNotAvailable => "no interface of this machine has this address: set one that it has",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE: grant it, or set a higher port",
+        _ => "set another address",
     }
 }
 
@@ -123,7 +122,7 @@ impl HttpServer {
             let address = listener.local_addr()?;
             Ok(Self { listener, address })
         };
-        open().map_err(|error| ListenError { address: options.listen, error })
+        open().map_err(|error| ListenError { section: "http", address: options.listen, error })
     }
 
     /// Where it listens, with the port that the system chose for port 0.

@@ -21,6 +21,24 @@ pub enum Transport {
     Udp,
     /// A TCP stream (RFC 7766).
     Tcp,
+    /// A TLS stream (RFC 7858).
+    Tls,
+    /// A stream of a QUIC connection (RFC 9250).
+    Quic,
+    /// A request over HTTPS, whatever its version (RFC 8484).
+    Https,
+}
+
+impl Transport {
+    /// Whether it carries messages of any length, so that none is truncated: everything but a datagram.
+    pub const fn is_stream(self) -> bool {
+        !matches!(self, Self::Udp)
+    }
+
+    /// Whether nobody on the way can read it; what pads answers (RFC 8467).
+    pub const fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::Quic | Self::Https)
+    }
 }
 
 /// What the answer depends on besides the question and the data.
@@ -239,7 +257,7 @@ fn answer(
         (Transport::Udp, Some(edns)) => {
             edns.udp_size.clamp(UDP_SIZE_MIN, context.policy.udp_size_max.max(UDP_SIZE_MIN))
         }
-        (Transport::Tcp, _) => u16::MAX,
+        _ => u16::MAX,
     };
     let reserved = query.edns.map_or(0, |edns| opt(&edns, context, None).octets());
     let writer = Writer::new(buf, query.question_end, size.into(), reserved);
@@ -311,17 +329,17 @@ impl<'s> Reply<'_, '_, '_, 's> {
         let found = place.and_then(|place| Some((&**snapshot.zones.get(place.number)?, place)));
         let Some((zone, place)) = found else {
             // What is not done for any name is not done for this one, as in rbldnsd.
-            let over_tcp = self.context.transport != Transport::Udp;
+            let over_stream = self.context.transport.is_stream();
             let listed = match query.qtype {
-                rtype::AXFR | rtype::IXFR if over_tcp => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
+                rtype::AXFR | rtype::IXFR if over_stream => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
                 qtype if META_TYPES.contains(&qtype) => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
                 _ => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
             };
             return Some((0, listed));
         };
         let listed = if META_TYPES.contains(&query.qtype) {
-            match (query.qtype, self.context.transport) {
-                (rtype::AXFR | rtype::IXFR, Transport::Tcp) => self.refuse(rcode::REFUSED, None),
+            match query.qtype {
+                rtype::AXFR | rtype::IXFR if self.context.transport.is_stream() => self.refuse(rcode::REFUSED, None),
                 _ => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
             }
         } else {
@@ -405,7 +423,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
 
     /// Whether ANY is answered with every record set (RFC 8482 section 4.1 allows one).
     fn any_in_full(&self) -> bool {
-        self.context.policy.any_in_full || self.context.transport != Transport::Udp
+        self.context.policy.any_in_full || self.context.transport.is_stream()
     }
 
     /// Put what the datasets have for the name into the answer.
@@ -479,7 +497,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
     ) {
         if room.is_err() {
             // A part of a record set would be taken for all of it; the client asks again over TCP.
-            if self.context.transport == Transport::Udp {
+            if !self.context.transport.is_stream() {
                 self.writer.take_back(Section::Answer, start);
             }
             self.head.truncated = true;

@@ -77,8 +77,8 @@ fn prefixes(address: IpAddr) -> [Prefix; 2] {
 pub struct Permit {
     /// Where to give it back.
     limits: Arc<ConnectionLimits>,
-    /// What it is counted under.
-    prefixes: [Prefix; 2],
+    /// What it is counted under besides the total.
+    prefixes: Option<[Prefix; 2]>,
 }
 
 impl ConnectionLimits {
@@ -108,7 +108,21 @@ impl ConnectionLimits {
         for prefix in prefixes {
             *open.prefixes.entry(prefix).or_default() += 1;
         }
-        Ok(Permit { limits: Arc::clone(self), prefixes })
+        Ok(Permit { limits: Arc::clone(self), prefixes: Some(prefixes) })
+    }
+
+    /// Admit a connection for which only the cap on all counts, as that of a proxy with many clients behind it.
+    ///
+    /// # Errors
+    ///
+    /// [`OverCap::Total`].
+    pub fn admit_any(self: &Arc<Self>) -> Result<Permit, OverCap> {
+        let mut open = self.open();
+        if open.total >= self.caps.total {
+            return Err(OverCap::Total);
+        }
+        open.total += 1;
+        Ok(Permit { limits: Arc::clone(self), prefixes: None })
     }
 
     /// Whether more than three quarters of all connections are taken, so that idle ones should go sooner.
@@ -126,7 +140,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut open = self.limits.open();
         open.total -= 1;
-        for prefix in self.prefixes {
+        for prefix in self.prefixes.into_iter().flatten() {
             if let Some(count) = open.prefixes.get_mut(&prefix) {
                 *count -= 1;
                 if *count == 0 {

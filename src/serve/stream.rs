@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::answer::{Answer, Policy, Transport};
 pub use super::connection::{Closed, serve_stream};
-use super::limits::{ConnectionCaps, ConnectionLimits, Permit};
+use super::limits::{ConnectionCaps, ConnectionLimits, OverCap, Permit};
 use super::listen::{ListenError, stream_listener};
 use super::query_log::{QueryLog, Sink};
 use super::seldom::Seldom;
@@ -276,8 +276,9 @@ async fn accept(listener: tokio::net::TcpListener, address: SocketAddr, shared: 
             Some(done) = connections.join_next() => report(&done, address, &mut panics, &shared),
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    if let Some(open) = OpenConnection::admit(peer, &shared) {
-                        connections.spawn(open.serve(stream, peer, Arc::clone(&shared)));
+                    let admitted = shared.limits.admit(peer.ip());
+                    if let Some(open) = OpenConnection::count(admitted, &shared.counters) {
+                        connections.spawn(serve(open, stream, peer, Arc::clone(&shared)));
                     }
                 }
                 Err(error) => {
@@ -319,9 +320,16 @@ fn report(done: &Result<(), JoinError>, address: SocketAddr, panics: &mut Seldom
     }
 }
 
-/// An admitted connection; counted as open as long as this lives.
+/// Serve a connection to its end.
+async fn serve(open: OpenConnection, stream: tokio::net::TcpStream, peer: SocketAddr, shared: Arc<StreamShared>) {
+    // Answers are written whole, so waiting for more to send along (Nagle) would only delay them.
+    let _ = stream.set_nodelay(true);
+    open.until(serve_stream(stream, peer, &shared)).await;
+}
+
+/// An admitted connection, of whatever transport; counted as open as long as this lives.
 #[derive(Debug)]
-struct OpenConnection {
+pub struct OpenConnection {
     /// Its place among all.
     _permit: Permit,
     /// Where it is counted.
@@ -331,11 +339,10 @@ struct OpenConnection {
 }
 
 impl OpenConnection {
-    /// Count an accepted connection, and admit it unless a cap forbids it.
-    fn admit(peer: SocketAddr, shared: &StreamShared) -> Option<Self> {
-        let counters = &shared.counters;
+    /// Count an accepted connection; `None` when a cap forbids it.
+    pub fn count(admitted: Result<Permit, OverCap>, counters: &Arc<StreamCounters>) -> Option<Self> {
         counters.accepted_total.fetch_add(1, Relaxed);
-        match shared.limits.admit(peer.ip()) {
+        match admitted {
             Ok(permit) => {
                 counters.open.fetch_add(1, Relaxed);
                 Some(Self { _permit: permit, counters: Arc::clone(counters), closed: Closed::Error })
@@ -347,11 +354,9 @@ impl OpenConnection {
         }
     }
 
-    /// Serve it to its end.
-    async fn serve(mut self, stream: tokio::net::TcpStream, peer: SocketAddr, shared: Arc<StreamShared>) {
-        // Answers are written whole, so waiting for more to send along (Nagle) would only delay them.
-        let _ = stream.set_nodelay(true);
-        self.closed = serve_stream(stream, peer, &shared).await;
+    /// Keep it open until `served` tells how it ended.
+    pub async fn until(mut self, served: impl Future<Output = Closed>) {
+        self.closed = served.await;
     }
 }
 

@@ -52,7 +52,7 @@ fn count(block: &Block, message: &Message) {
             let note = Note { zone_slot: zone as u16, qtype: QTYPES[qtype].0, rcode: CODES[code].0, listed, truncated };
             match block.transport {
                 Transport::Udp => block.answered(&note, 40, 90),
-                Transport::Tcp => block.answered_shared(&note, 40, 90),
+                _ => block.answered_shared(&note, 40, 90),
             }
         }
     }

@@ -1,0 +1,320 @@
+//! The public listener: HTTP/1.1 and HTTP/2, with an end to everything that a stranger could make us wait for.
+//!
+//! One rule ends slow clients of every kind: a connection on which no request has been under way for the idle time is
+//! closed. A request begins when its head is complete and ends when its answer is ready, within a time of its own; so a
+//! head sent octet by octet, an answer that nobody takes, and mere silence are the same.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use ipnet::IpNet;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::client::{self, ForwardedHeader};
+use crate::http::ListenError;
+use crate::serve::limits::{ConnectionCaps, ConnectionLimits};
+use crate::serve::stream::{Closed, OpenConnection, StreamCounters};
+
+/// Octets of a request's head over HTTP/1, and of a header list over HTTP/2. A DoH query of the longest name takes some
+/// 400 as base64url; cookies and headers of proxies a few hundred.
+const HEAD_OCTETS_MAX: usize = 16 * 1024;
+/// Header fields over HTTP/1; browsers and proxies together send some thirty.
+const HEADERS_MAX: usize = 64;
+/// Requests at once on an HTTP/2 connection. RFC 9113 section 6.5.2 recommends no fewer than 100.
+const STREAMS_MAX: u32 = 100;
+/// Octets that a client may send ahead on a stream: the longest DNS message, and on a connection: four of those.
+const STREAM_WINDOW_OCTETS: u32 = 65_535;
+/// See [`STREAM_WINDOW_OCTETS`].
+const CONNECTION_WINDOW_OCTETS: u32 = 4 * STREAM_WINDOW_OCTETS;
+/// Octets of answers that are kept for a stream whose client does not read.
+const SEND_BUFFER_OCTETS: usize = 64 * 1024;
+/// Streams that a client may reset before we have looked at them; more is the "rapid reset" flood (CVE-2023-44487).
+const RESETS_MAX: usize = 20;
+/// Streams that we may have to reset for a client's errors (CVE-2025-8671).
+const ERRORS_MAX: usize = 64;
+/// How long answers on their way may take when a connection or the server is to end.
+const GRACE: Duration = Duration::from_secs(2);
+/// Pause after a failed accept: descriptors or memory ran out, and at once would be a busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where to listen, whom to believe, and the limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicOptions {
+    /// The address; port 0 takes any that is free.
+    pub listen: SocketAddr,
+    /// Proxies whose word about their clients is taken. Of the caps on connections only that on all binds them.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The header by which they give it.
+    pub forwarded_header: ForwardedHeader,
+    /// Longest time without a request under way, ms.
+    pub idle_ms_max: u64,
+    /// Longest time for a request from its head to its answer, ms; the body is read within it.
+    pub request_ms_max: u64,
+    /// Longest life of a connection, ms.
+    pub lifetime_ms_max: u64,
+    /// Most requests on a connection.
+    pub requests_per_connection_max: u64,
+    /// Most connections, in all and by prefix.
+    pub caps: ConnectionCaps,
+}
+
+/// The listener, bound and not yet serving.
+#[derive(Debug)]
+pub struct PublicServer {
+    /// How to serve.
+    options: PublicOptions,
+    /// The listening socket, not blocking.
+    listener: std::net::TcpListener,
+    /// Where it is bound.
+    address: SocketAddr,
+    /// Counters of connections.
+    counters: Arc<StreamCounters>,
+}
+
+/// What all connections share.
+struct Shared {
+    /// How to serve.
+    options: PublicOptions,
+    /// What answers requests.
+    router: TowerToHyperService<Router>,
+    /// HTTP with its limits.
+    http: auto::Builder<TokioExecutor>,
+}
+
+impl PublicServer {
+    /// Open the listener; needs no runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the address is taken, not of this machine, or not allowed.
+    pub fn bind(options: PublicOptions) -> Result<Self, ListenError> {
+        let open = || {
+            let listener = std::net::TcpListener::bind(options.listen)?;
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        match open() {
+            Ok((listener, address)) => Ok(Self { options, listener, address, counters: Arc::default() }),
+            Err(error) => Err(ListenError { section: "public", address: options.listen, error }),
+        }
+    }
+
+    /// Where it listens, with the port that the system chose for port 0.
+    pub fn local_address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The counters of connections, for metrics.
+    pub fn counters(&self) -> Arc<StreamCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Answer requests by `router` until `shutdown` is done, then let answers on their way end for two seconds.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime can not take the listener; nothing was served then.
+    pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let listener = TcpListener::from_std(self.listener)?;
+        let limits = ConnectionLimits::new(self.options.caps);
+        let http = http(&self.options);
+        let shared = Arc::new(Shared { options: self.options, router: TowerToHyperService::new(router), http });
+        let (stop, stopping) = watch::channel(());
+        let mut connections = JoinSet::new();
+        let mut shutdown = pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                // Ended ones are only taken off the set.
+                Some(_) = connections.join_next() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        let from_proxy = client::is_trusted(peer.ip(), &shared.options.trusted_proxies);
+                        let admitted = if from_proxy { limits.admit_any() } else { limits.admit(peer.ip()) };
+                        let Some(open) = OpenConnection::count(admitted, &self.counters) else { continue };
+                        let (shared, stopping) = (Arc::clone(&shared), stopping.clone());
+                        connections.spawn(async move {
+                            // Answers are written whole, so waiting for more to send along (Nagle) would only delay them.
+                            let _ = stream.set_nodelay(true);
+                            open.until(connection(stream, peer.ip(), &shared, stopping)).await;
+                        });
+                    }
+                    // The client was gone before it was accepted.
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                    Err(error) => {
+                        tracing::warn!("can not accept public HTTP connections: {error}; are there enough file descriptors?");
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        drop(listener);
+        drop(stop);
+        // What is not over by then is cut off when the set is dropped.
+        let _ = timeout(GRACE, async { while connections.join_next().await.is_some() {} }).await;
+        Ok(())
+    }
+}
+
+/// HTTP of both versions with the limits above.
+fn http(options: &PublicOptions) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(options.idle_ms_max))
+        .max_buf_size(HEAD_OCTETS_MAX)
+        .max_headers(HEADERS_MAX);
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_OCTETS)
+        .initial_connection_window_size(CONNECTION_WINDOW_OCTETS)
+        .max_send_buf_size(SEND_BUFFER_OCTETS)
+        .max_header_list_size(HEAD_OCTETS_MAX as u32)
+        .max_pending_accept_reset_streams(RESETS_MAX)
+        .max_local_error_reset_streams(ERRORS_MAX);
+    http
+}
+
+/// Serve one connection until the client, a limit or the shutdown ends it.
+async fn connection<S>(stream: S, peer: IpAddr, shared: &Arc<Shared>, mut stopping: watch::Receiver<()>) -> Closed
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let options = &shared.options;
+    let activity = Arc::new(Activity::new(options.requests_per_connection_max));
+    let service = service_fn(|request: Request<hyper::body::Incoming>| {
+        respond(request.map(Body::new), peer, Arc::clone(shared), activity.begin())
+    });
+    let mut served = pin!(shared.http.serve_connection(TokioIo::new(stream), service));
+    let end_of_life = Instant::now() + Duration::from_millis(options.lifetime_ms_max);
+    let idle_max = Duration::from_millis(options.idle_ms_max);
+    let closed = loop {
+        let deadline = activity.idle_since().unwrap_or_else(Instant::now) + idle_max;
+        tokio::select! {
+            done = served.as_mut() => return if done.is_ok() { Closed::Orderly } else { Closed::Error },
+            _ = stopping.changed() => break Closed::Orderly,
+            () = activity.spent.notified() => break Closed::Orderly,
+            () = sleep_until(deadline.min(end_of_life)) => {
+                let now = Instant::now();
+                if now >= end_of_life {
+                    break Closed::Orderly;
+                }
+                if activity.idle_since().is_some_and(|since| now >= since + idle_max) {
+                    break Closed::Idle;
+                }
+            }
+        }
+    };
+    served.as_mut().graceful_shutdown();
+    let _ = timeout(GRACE, served).await;
+    closed
+}
+
+/// Answer one request, whoever brought it.
+async fn respond(
+    mut request: Request<Body>,
+    peer: IpAddr,
+    shared: Arc<Shared>,
+    under_way: UnderWay,
+) -> Result<Response<Body>, Infallible> {
+    let options = &shared.options;
+    let client = client::client(peer, request.headers(), &options.trusted_proxies, options.forwarded_header);
+    request.extensions_mut().insert(client);
+    let pipelined = request.version() <= Version::HTTP_11;
+    let answered = timeout(Duration::from_millis(options.request_ms_max), shared.router.call(request)).await;
+    let mut response = match answered {
+        Ok(Ok(response)) => response,
+        Err(_) => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
+            response
+        }
+    };
+    // Requests that have come already would be served before the connection's task has its turn.
+    if pipelined && under_way.0.is_spent() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+/// What a connection is doing.
+struct Activity {
+    /// Requests.
+    state: Mutex<Requests>,
+    /// Told once no further request is allowed.
+    spent: Notify,
+}
+
+/// The requests of a connection.
+struct Requests {
+    /// Under way.
+    under_way: u32,
+    /// Still allowed.
+    left: u64,
+    /// Since when none is under way.
+    idle_since: Instant,
+}
+
+/// A request under way, until dropped.
+struct UnderWay(Arc<Activity>);
+
+impl Activity {
+    /// Nothing under way yet.
+    fn new(requests_max: u64) -> Self {
+        let state = Requests { under_way: 0, left: requests_max, idle_since: Instant::now() };
+        Self { state: Mutex::new(state), spent: Notify::new() }
+    }
+
+    /// The lock. A panic elsewhere can not leave it half changed.
+    fn lock(&self) -> MutexGuard<'_, Requests> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request begins.
+    fn begin(self: &Arc<Self>) -> UnderWay {
+        let mut state = self.lock();
+        state.under_way += 1;
+        state.left = state.left.saturating_sub(1);
+        if state.left == 0 {
+            self.spent.notify_one();
+        }
+        UnderWay(Arc::clone(self))
+    }
+
+    /// Whether no further request is allowed.
+    fn is_spent(&self) -> bool {
+        self.lock().left == 0
+    }
+
+    /// Since when nothing is under way; `None` while something is.
+    fn idle_since(&self) -> Option<Instant> {
+        let state = self.lock();
+        (state.under_way == 0).then_some(state.idle_since)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.under_way -= 1;
+        state.idle_since = Instant::now();
+    }
+}
