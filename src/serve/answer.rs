@@ -5,12 +5,13 @@
 
 use std::net::IpAddr;
 
+use super::extras::{CookiePolicy, Extras};
 use super::record_set::RecordSet;
 use crate::dataset::records::RecordType;
-use crate::wire::edns::Edns;
-use crate::wire::query::{Message, Query};
-use crate::wire::reply::{Head, NoRoom, Opt, Piece, Section, Writer};
-use crate::wire::{class, ede, rcode, rtype};
+use crate::wire::cookie::Standing;
+use crate::wire::query::{ErrorReply, Message, Query};
+use crate::wire::reply::{Head, NoRoom, Piece, Section, Writer};
+use crate::wire::{HEADER_LEN, class, ede, rcode, rtype};
 use crate::zone::{self, Access, Address, Existence, Match, Snapshot, Zone, ZoneState};
 
 /// How a query came; decides sizes, truncation and what a transfer request is told.
@@ -50,6 +51,11 @@ pub struct Context<'a> {
     pub transport: Transport,
     /// Counts up with each query, so that record sets rotate.
     pub rotation: u32,
+    /// Seconds since 1970, of which the upper bits do not matter; looked at only where [`Prepared::has_cookie`].
+    pub time_s: u32,
+    /// How long an idle connection is kept, in units of 100 ms, for clients that ask (RFC 7828); `None` where there is none,
+    /// or where that is not said in DNS: over UDP, QUIC and HTTPS.
+    pub keepalive: Option<u16>,
     /// What the operator decided for all zones.
     pub policy: &'a Policy,
 }
@@ -67,11 +73,13 @@ pub struct Policy {
     pub version: Option<String>,
     /// Text for `id.server`, `hostname.bind` and NSID; `None` refuses.
     pub server_id: Option<String>,
+    /// How cookies are handled; `None` passes over them.
+    pub cookies: Option<CookiePolicy>,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { udp_size_max: 1232, authority: false, any_in_full: false, version: None, server_id: None }
+        Self { udp_size_max: 1232, authority: false, any_in_full: false, version: None, server_id: None, cookies: None }
     }
 }
 
@@ -101,6 +109,8 @@ pub enum Dropped {
     Policy,
     /// Source port 0, or another source that can not be answered.
     Source,
+    /// Its network has been sent too much.
+    Rate,
 }
 
 /// What was asked and what came of it.
@@ -116,6 +126,8 @@ pub struct Note {
     pub listed: Listed,
     /// Whether TC was set.
     pub truncated: bool,
+    /// What the client's cookie proves.
+    pub cookie: Standing,
 }
 
 /// Whether the question met a listing.
@@ -215,14 +227,47 @@ impl Prepared {
             _ if matches!(global, Access::Ignore) => Outcome::Drop(Dropped::Policy),
             Message::Query => answer(&self.query, self.place, context, snapshot, global, buf),
             Message::Error(error) => {
-                let opt = error.edns.map(|edns| opt(&edns, context, error_ede(error.rcode)));
-                let reply = Writer::new(buf, error.question_end, usize::MAX, 0);
-                let len = reply.finish(Head { rcode: error.rcode, ..Head::default() }, opt);
-                let (qtype, rcode, listed) = (error.qtype, error.rcode, Listed::NotAsked);
-                Outcome::Reply { len, note: Note { zone_slot: 0, qtype, rcode, listed, truncated: false } }
+                let extras = Extras::of(self.query.cookie.as_ref(), context);
+                bare(error, &extras, false, context, buf)
+            }
+            Message::CookieAlone(edns) => {
+                let extras = Extras::of(self.query.cookie.as_ref(), context);
+                let (rcode, edns) = match extras.standing {
+                    Standing::Absent => (rcode::FORMERR, None),
+                    Standing::Invalid => (rcode::BADCOOKIE, Some(edns)),
+                    Standing::Client | Standing::Valid => (rcode::NOERROR, Some(edns)),
+                };
+                bare(ErrorReply { rcode, question_end: HEADER_LEN, qtype: 0, edns }, &extras, false, context, buf)
             }
         }
     }
+
+    /// Whether the answer depends on the time, because the message has a cookie.
+    #[inline]
+    pub fn has_cookie(&self) -> bool {
+        self.query.cookie.is_some()
+    }
+
+    /// Instead of the answer that was written over the message in `buf`: no records and TC, so that the client asks again
+    /// over TCP. Silence for what is no question.
+    pub fn truncate(&self, buf: &mut [u8], context: &Context<'_>) -> Outcome {
+        if self.message != Message::Query {
+            return Outcome::Drop(Dropped::Rate);
+        }
+        let extras = Extras::of(self.query.cookie.as_ref(), context);
+        bare(self.query.with_code(rcode::NOERROR), &extras, true, context, buf)
+    }
+}
+
+/// An answer without records.
+#[cold]
+fn bare(reply: ErrorReply, extras: &Extras, truncated: bool, context: &Context<'_>, buf: &mut [u8]) -> Outcome {
+    let ErrorReply { rcode, question_end, qtype, edns } = reply;
+    let opt = edns.as_ref().map(|edns| extras.opt(edns, context, error_ede(rcode)));
+    let writer = Writer::new(buf, question_end, usize::MAX, 0);
+    let len = writer.finish(Head { rcode, truncated, ..Head::default() }, opt);
+    let (listed, cookie) = (Listed::NotAsked, extras.standing);
+    Outcome::Reply { len, note: Note { zone_slot: 0, qtype, rcode, listed, truncated, cookie } }
 }
 
 /// Answer the message `buf[..len]` in place; the reply may use all of `buf`. Both steps of [`Prepared`] at once.
@@ -235,11 +280,6 @@ pub fn handle(buf: &mut [u8], len: usize, context: &Context<'_>, snapshot: &Snap
 /// The extended error that goes with a response code where nothing more is known.
 fn error_ede(code: u16) -> Option<u16> {
     (code == rcode::NOTIMP).then_some(ede::NOT_SUPPORTED)
-}
-
-/// The OPT record of an answer.
-fn opt<'a>(edns: &Edns, context: &Context<'a>, ede: Option<u16>) -> Opt<'a> {
-    Opt::answer(edns, context.policy.udp_size_max, ede, context.policy.server_id.as_deref())
 }
 
 /// Answer a question; its octets stand at the beginning of `buf`. `global` is what the access list for all zones says of
@@ -259,7 +299,8 @@ fn answer(
         }
         _ => u16::MAX,
     };
-    let reserved = query.edns.map_or(0, |edns| opt(&edns, context, None).octets());
+    let extras = Extras::of(query.cookie.as_ref(), context);
+    let reserved = query.edns.as_ref().map_or(0, |edns| extras.opt(edns, context, None).octets());
     let writer = Writer::new(buf, query.question_end, size.into(), reserved);
     let mut reply = Reply { query, context, writer, head: Head::default(), ede: None, access: Access::Open };
     let (zone_slot, listed) = match query.qclass {
@@ -271,8 +312,12 @@ fn answer(
         _ => (0, reply.refuse(rcode::REFUSED, None)),
     };
     let Reply { writer, head, ede, .. } = reply;
-    let len = writer.finish(head, query.edns.map(|edns| opt(&edns, context, ede)));
-    let note = Note { zone_slot, qtype: query.qtype, rcode: head.rcode, listed, truncated: head.truncated };
+    if extras.refused(context) {
+        return bare(query.with_code(rcode::BADCOOKIE), &extras, false, context, buf);
+    }
+    let len = writer.finish(head, query.edns.as_ref().map(|edns| extras.opt(edns, context, ede)));
+    let (qtype, cookie) = (query.qtype, extras.standing);
+    let note = Note { zone_slot, qtype, rcode: head.rcode, listed, truncated: head.truncated, cookie };
     Outcome::Reply { len, note }
 }
 

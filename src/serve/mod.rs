@@ -3,6 +3,7 @@
 pub mod answer;
 mod connection;
 pub mod cookie_secrets;
+pub mod extras;
 pub mod limits;
 pub mod listen;
 mod networks;

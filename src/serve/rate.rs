@@ -48,6 +48,7 @@ pub struct RateOptions {
 
 /// What becomes of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Verdict {
     /// It is sent.
     Send,

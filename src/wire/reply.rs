@@ -1,6 +1,7 @@
 //! An answer, written behind the question in the same buffer.
 
-use super::edns::{Edns, OPT_LEN, OPTION_EDE, OPTION_NSID};
+use super::cookie::FULL_OCTETS;
+use super::edns::{OPT_LEN, OPTION_COOKIE, OPTION_EDE, OPTION_KEEPALIVE, OPTION_NSID, OPTION_PADDING};
 use super::{HEADER_LEN, class, rtype};
 
 /// A name as it is written into answers of one zone: what stands before the zone's name, and whether that
@@ -314,30 +315,50 @@ impl<'b> Writer<'b> {
         self.at
     }
 
+    /// Write an option of the OPT record.
+    fn put_option(&mut self, code: u16, data: &[u8]) {
+        self.put(&code.to_be_bytes());
+        self.put(&(data.len() as u16).to_be_bytes());
+        self.put(data);
+    }
+
     /// Write the OPT record.
     fn put_opt(&mut self, rcode: u16, opt: Opt<'_>) {
-        let len = opt.octets();
+        let mut len = opt.octets();
         if self.at + len > self.buf.len() {
             return;
         }
+        let end = self.at + len;
+        let padding_len = if opt.padding { end.next_multiple_of(PADDING_BLOCK).min(self.buf.len()) - end } else { 0 };
+        len += padding_len;
         self.put(&[0]);
         self.put(&rtype::OPT.to_be_bytes());
         self.put(&opt.udp_size.to_be_bytes());
         self.put(&[(rcode >> 4) as u8, 0, u8::from(opt.dnssec_ok) << 7, 0]);
         self.put(&((len - OPT_LEN) as u16).to_be_bytes());
         if let Some(code) = opt.ede {
-            self.put(&OPTION_EDE.to_be_bytes());
-            self.put(&2u16.to_be_bytes());
-            self.put(&code.to_be_bytes());
+            self.put_option(OPTION_EDE, &code.to_be_bytes());
         }
         if let Some(nsid) = opt.nsid {
-            self.put(&OPTION_NSID.to_be_bytes());
-            self.put(&(nsid.len() as u16).to_be_bytes());
-            self.put(nsid);
+            self.put_option(OPTION_NSID, nsid);
+        }
+        if let Some(cookie) = opt.cookie {
+            self.put_option(OPTION_COOKIE, cookie);
+        }
+        if let Some(time) = opt.keepalive {
+            self.put_option(OPTION_KEEPALIVE, &time.to_be_bytes());
+        }
+        if opt.padding {
+            self.put_option(OPTION_PADDING, &PADDING[..padding_len]);
         }
         self.counts[Section::Additional as usize] += 1;
     }
 }
+
+/// Octets that a padded answer is a multiple of (RFC 8467 section 4.1).
+const PADDING_BLOCK: usize = 468;
+/// As much padding as there can be; all zero (RFC 7830 section 3).
+const PADDING: [u8; PADDING_BLOCK] = [0; PADDING_BLOCK];
 
 /// A borrowed [`TargetName`].
 #[derive(Clone, Copy)]
@@ -370,17 +391,23 @@ pub struct Opt<'a> {
     pub ede: Option<u16>,
     /// Identifier, if it was asked for.
     pub nsid: Option<&'a [u8]>,
+    /// Both parts of the client's cookie.
+    pub cookie: Option<&'a [u8; FULL_OCTETS]>,
+    /// How long an idle connection is kept, in units of 100 ms (RFC 7828 section 3.1).
+    pub keepalive: Option<u16>,
+    /// Fill the message up to the next multiple of 468 octets (RFC 8467).
+    pub padding: bool,
 }
 
-impl<'a> Opt<'a> {
-    /// The answer to a query's EDNS.
-    pub fn answer(edns: &Edns, udp_size: u16, ede: Option<u16>, server_id: Option<&'a str>) -> Self {
-        let nsid = if edns.nsid { server_id.map(str::as_bytes) } else { None };
-        Self { udp_size, dnssec_ok: edns.dnssec_ok, ede, nsid }
-    }
-
-    /// Octets of the record.
+impl Opt<'_> {
+    /// Octets of the record, without those that pad.
     pub fn octets(&self) -> usize {
-        OPT_LEN + if self.ede.is_some() { 6 } else { 0 } + self.nsid.map_or(0, |nsid| 4 + nsid.len())
+        let option = |len: Option<usize>| len.map_or(0, |len| 4 + len);
+        OPT_LEN
+            + option(self.ede.map(|_| 2))
+            + option(self.nsid.map(<[u8]>::len))
+            + option(self.cookie.map(|_| FULL_OCTETS))
+            + option(self.keepalive.map(|_| 2))
+            + option(self.padding.then_some(0))
     }
 }
