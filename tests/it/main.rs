@@ -2,7 +2,7 @@
 //!
 //! `server` starts and asks it, `message` spells queries and replies, `differences` is
 //! the table of what may differ from rbldnsd, `judge` and `differential` hold answers against it.
-//! Everything else is tests: by RFC (`duties`, `edns`, `streams`, `tools`), by other servers (`export`), by rbldnsd (`access`,
+//! Everything else is tests: by RFC (`cookies`, `duties`, `edns`, `rate`, `streams`, `tools`), by other servers (`export`), by rbldnsd (`access`,
 //! `conformance`, `differential`, `documented`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`,
 //! `metrics`), by mail servers and shippers (`feed`, `joe_jobs`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how
 //! to run them.
@@ -11,6 +11,7 @@ mod access;
 mod architecture;
 mod cli;
 mod conformance;
+mod cookies;
 mod differences;
 mod differential;
 mod documented;
@@ -27,6 +28,7 @@ mod load;
 mod message;
 mod metrics;
 mod random;
+mod rate;
 mod rbldnsd;
 mod rbldnsd_mode;
 mod reallists;
