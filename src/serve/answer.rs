@@ -225,7 +225,7 @@ impl Prepared {
             Message::Short => Outcome::Drop(Dropped::Short),
             Message::Response => Outcome::Drop(Dropped::Response),
             _ if matches!(global, Access::Ignore) => Outcome::Drop(Dropped::Policy),
-            Message::Query => answer(&self.query, self.place, context, snapshot, global, buf),
+            Message::Query => answer(&self.query, self.place.as_ref(), context, snapshot, global, buf),
             Message::Error(error) => {
                 let extras = Extras::of(self.query.cookie.as_ref(), context);
                 bare(error, &extras, false, context, buf)
@@ -284,9 +284,10 @@ fn error_ede(code: u16) -> Option<u16> {
 
 /// Answer a question; its octets stand at the beginning of `buf`. `global` is what the access list for all zones says of
 /// the client.
+#[inline]
 fn answer(
     query: &Query,
-    place: Option<Place>,
+    place: Option<&Place>,
     context: &Context<'_>,
     snapshot: &Snapshot,
     global: Access<'_>,
@@ -344,6 +345,7 @@ struct Reply<'q, 'b, 'c, 's> {
 
 impl<'s> Reply<'_, '_, '_, 's> {
     /// An error without records.
+    #[cold]
     fn refuse(&mut self, rcode: u16, ede: Option<u16>) -> Listed {
         self.head.rcode = rcode;
         self.ede = ede;
@@ -351,6 +353,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// A question about the server itself (RFC 4892).
+    #[cold]
     fn chaos(&mut self) -> Listed {
         let policy = self.context.policy;
         let text = match self.query.name.labels_from(0) {
@@ -369,18 +372,12 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// A question of class IN; gives the zone's slot as well. `None`: an access list wants no answer.
-    fn internet(&mut self, snapshot: &'s Snapshot, place: Option<Place>, global: Access<'s>) -> Option<(u16, Listed)> {
+    #[inline]
+    fn internet(&mut self, snapshot: &'s Snapshot, place: Option<&Place>, global: Access<'s>) -> Option<(u16, Listed)> {
         let query = self.query;
         let found = place.and_then(|place| Some((&**snapshot.zones.get(place.number)?, place)));
         let Some((zone, place)) = found else {
-            // What is not done for any name is not done for this one, as in rbldnsd.
-            let over_stream = self.context.transport.is_stream();
-            let listed = match query.qtype {
-                rtype::AXFR | rtype::IXFR if over_stream => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
-                qtype if META_TYPES.contains(&qtype) => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
-                _ => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
-            };
-            return Some((0, listed));
+            return Some((0, self.nowhere()));
         };
         let listed = if META_TYPES.contains(&query.qtype) {
             match query.qtype {
@@ -404,8 +401,21 @@ impl<'s> Reply<'_, '_, '_, 's> {
         Some((zone.slot, listed))
     }
 
+    /// A question about a name in no zone of ours.
+    #[cold]
+    fn nowhere(&mut self) -> Listed {
+        // What is not done for any name is not done for this one, as in rbldnsd.
+        let over_stream = self.context.transport.is_stream();
+        match self.query.qtype {
+            rtype::AXFR | rtype::IXFR if over_stream => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
+            qtype if META_TYPES.contains(&qtype) => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
+            _ => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
+        }
+    }
+
     /// A question about the zone's own name.
-    fn apex(&mut self, snapshot: &Snapshot, zone: &'s Zone, place: Place) -> Listed {
+    #[cold]
+    fn apex(&mut self, snapshot: &Snapshot, zone: &'s Zone, place: &Place) -> Listed {
         let qtype = self.query.qtype;
         let every = qtype == rtype::ANY;
         // Without a SOA or NS the zone can not speak of itself, as with rbldnsd; only its command line gets here.
@@ -443,7 +453,8 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// A question about a name below the zone's.
-    fn entry(&mut self, snapshot: &Snapshot, zone: &'s Zone, place: Place) -> Listed {
+    #[inline]
+    fn entry(&mut self, snapshot: &Snapshot, zone: &'s Zone, place: &Place) -> Listed {
         let start = self.writer.position();
         let (existence, mut room) = self.data(zone, place);
         let mut exists = existence != Existence::None;
@@ -473,9 +484,18 @@ impl<'s> Reply<'_, '_, '_, 's> {
 
     /// Put what the datasets have for the name into the answer.
     #[inline]
-    fn data(&mut self, zone: &'s Zone, place: Place) -> (Existence, Result<(), NoRoom>) {
+    fn data(&mut self, zone: &'s Zone, place: &Place) -> (Existence, Result<(), NoRoom>) {
         match self.query.qtype {
-            wanted @ (rtype::A | rtype::TXT | rtype::MX) => self.set(zone, place, wanted),
+            wanted @ (rtype::A | rtype::TXT) => self.set(zone, place, wanted),
+            _ => self.other_data(zone, place),
+        }
+    }
+
+    /// The same for what is seldom asked.
+    #[inline(never)]
+    fn other_data(&mut self, zone: &'s Zone, place: &Place) -> (Existence, Result<(), NoRoom>) {
+        match self.query.qtype {
+            rtype::MX => self.set(zone, place, rtype::MX),
             rtype::ANY => {
                 let full = self.any_in_full();
                 let (mut existence, mut room) = (Existence::None, Ok(()));
@@ -496,7 +516,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
     /// Put one record set into the answer: equal records once, and all under the smallest of their TTLs (RFC 2181
     /// section 5.2).
     #[inline]
-    fn set(&mut self, zone: &'s Zone, place: Place, wanted: u16) -> (Existence, Result<(), NoRoom>) {
+    fn set(&mut self, zone: &'s Zone, place: &Place, wanted: u16) -> (Existence, Result<(), NoRoom>) {
         let mut set = RecordSet::new(&mut self.writer, wanted);
         let access = self.access;
         let existence = zone.look_up_for(access, &self.query.name, place.below, place.form, &mut |found| match found {
@@ -517,6 +537,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// Write the SOA; in negative answers under the negative TTL.
+    #[inline]
     fn soa(&mut self, zone: &Zone, section: Section, negative: bool) -> Result<(), NoRoom> {
         let Some(soa) = &zone.soa else { return Ok(()) };
         self.writer.apex_record(section, if negative { &soa.negative } else { &soa.answer })
@@ -531,6 +552,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// Finish: authority and additional records, or what tells that there is nothing, or that there is too much.
+    #[inline]
     fn close(
         &mut self,
         snapshot: &Snapshot,
@@ -568,6 +590,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// Addresses of name servers, as many as fit.
+    #[cold]
     fn glue(&mut self, snapshot: &Snapshot, zone: &Zone, number: usize) {
         let Some(ns) = &zone.ns else { return };
         for glue in snapshot.glue(number) {
