@@ -170,7 +170,8 @@ fn counted(ring: &mut [u8], lens: &[usize], prepared: &mut [Prepared], policy: &
     let client = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53));
     let mut listed = 0;
     for (i, (buf, prepared)) in ring.chunks_exact_mut(BUFFER_LEN).zip(&*prepared).take(lens.len()).enumerate() {
-        let context = Context { client, transport: Transport::Udp, rotation: i as u32, policy };
+        let context =
+            Context { client, transport: Transport::Udp, rotation: i as u32, time_s: 0, keepalive: None, policy };
         match prepared.answer(buf, &context, snapshot) {
             Outcome::Reply { note, .. } => listed += u64::from(note.listed == Listed::Yes),
             Outcome::Drop(why) => fail(&format!("query {i} got no answer: {why:?}")),

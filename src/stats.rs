@@ -9,6 +9,8 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use crate::serve::answer::{Dropped, Listed, Note, Transport};
+use crate::serve::rate::Verdict;
+use crate::wire::cookie::Standing;
 use crate::wire::rcode;
 
 /// Slots for zones in one process's life. Far more than any operator serves (rbldnsd's largest users have some
@@ -43,12 +45,24 @@ pub const TYPES: [(u16, &str); 11] = [
 /// Slots for query types, "other" included.
 pub const TYPE_SLOTS: usize = TYPES.len() + 1;
 /// Response codes that are given, in slot order; the last slot is "other".
-pub const RCODES: [(u16, &str); 7] =
-    [(0, "NOERROR"), (3, "NXDOMAIN"), (5, "REFUSED"), (2, "SERVFAIL"), (1, "FORMERR"), (4, "NOTIMP"), (16, "BADVERS")];
+pub const RCODES: [(u16, &str); 8] = [
+    (0, "NOERROR"),
+    (3, "NXDOMAIN"),
+    (5, "REFUSED"),
+    (2, "SERVFAIL"),
+    (1, "FORMERR"),
+    (4, "NOTIMP"),
+    (16, "BADVERS"),
+    (23, "BADCOOKIE"),
+];
 /// Slots for response codes, "other" included.
 pub const RCODE_SLOTS: usize = RCODES.len() + 1;
 /// Reasons for silence, in the order of [`Dropped`].
-pub const DROPS: [&str; 4] = ["short", "response", "policy", "source"];
+pub const DROPS: [&str; 5] = ["short", "response", "policy", "source", "rate"];
+/// What cookies prove, in the order of [`Standing`] behind `Absent`.
+pub const COOKIES: [&str; 3] = ["client", "valid", "invalid"];
+/// What becomes of answers to a network that has been sent too much, in the order of [`Verdict`] behind `Send`.
+pub const LIMITED: [&str; 3] = ["dry_run", "truncated", "dropped"];
 
 /// The counters of one zone in one block; one or more cache lines of its own.
 #[derive(Debug, Default)]
@@ -106,6 +120,10 @@ pub struct Block {
     zones: Box<[OnceLock<Box<ZoneCounters>>]>,
     /// Messages without an answer, in the order of [`DROPS`].
     pub dropped: [AtomicU64; DROPS.len()],
+    /// Answers to queries with a cookie, in the order of [`COOKIES`].
+    pub cookies: [AtomicU64; COOKIES.len()],
+    /// Answers over the rate limit, in the order of [`LIMITED`].
+    pub limited: [AtomicU64; LIMITED.len()],
     /// Octets received and answered, DNS messages only.
     pub octets: [AtomicU64; 2],
     /// Datagrams that the kernel threw away because the socket's buffer was full (`SO_RXQ_OVFL`).
@@ -116,14 +134,32 @@ pub struct Block {
     pub panicked: AtomicU64,
 }
 
+/// The slots of codes by code, as far as the codes of a table go: a look-up costs less than a search in the table.
+const fn slots<const N: usize>(table: &[(u16, &str)]) -> [u8; N] {
+    let mut slots = [table.len() as u8; N];
+    let mut slot = 0;
+    while slot < table.len() {
+        slots[table[slot].0 as usize] = slot as u8;
+        slot += 1;
+    }
+    slots
+}
+
+/// The slots of [`TYPES`] by code.
+const TYPE_SLOT: [u8; 256] = slots(&TYPES);
+/// The slots of [`RCODES`] by code.
+const RCODE_SLOT: [u8; 32] = slots(&RCODES);
+
 /// The slot of a query type.
+#[inline]
 fn type_slot(qtype: u16) -> usize {
-    TYPES.iter().position(|&(code, _)| code == qtype).unwrap_or(TYPES.len())
+    TYPE_SLOT.get(usize::from(qtype)).map_or(TYPES.len(), |&slot| slot.into())
 }
 
 /// The slot of a response code.
+#[inline]
 fn rcode_slot(rcode: u16) -> usize {
-    RCODES.iter().position(|&(code, _)| code == rcode).unwrap_or(RCODES.len())
+    RCODE_SLOT.get(usize::from(rcode)).map_or(RCODES.len(), |&slot| slot.into())
 }
 
 /// Add to a counter that only this thread writes: no locked instruction.
@@ -143,6 +179,8 @@ impl Block {
             transport,
             zones: (0..ZONE_SLOTS).map(|_| OnceLock::new()).collect(),
             dropped: Default::default(),
+            cookies: Default::default(),
+            limited: Default::default(),
             octets: Default::default(),
             kernel_dropped: AtomicU64::new(0),
             send_errors: AtomicU64::new(0),
@@ -159,11 +197,13 @@ impl Block {
     }
 
     /// The counters of a zone's slot, if any block's owner could have counted there.
+    #[inline]
     pub fn zone(&self, slot: usize) -> Option<&ZoneCounters> {
         self.zones.get(slot)?.get().map(|counters| &**counters)
     }
 
     /// Count an answer on the block's own thread.
+    #[inline]
     pub fn answered(&self, note: &Note, octets_in: usize, octets_out: usize) {
         self.answered_with(note, octets_in, octets_out, add_own);
     }
@@ -192,6 +232,16 @@ impl Block {
         }
         add(&self.octets[0], octets_in as u64);
         add(&self.octets[1], octets_out as u64);
+        if note.cookie != Standing::Absent {
+            add(&self.cookies[note.cookie as usize - 1], 1);
+        }
+    }
+
+    /// Count an answer that the rate limit looked at.
+    pub fn judged(&self, verdict: Verdict) {
+        if let Some(at) = (verdict as usize).checked_sub(1) {
+            self.limited[at].fetch_add(1, Relaxed);
+        }
     }
 
     /// Count a message without an answer.
@@ -266,7 +316,7 @@ mod tests {
 
     /// A positive answer about an entry of the zone in this slot.
     fn note(zone_slot: u16) -> Note {
-        Note { zone_slot, qtype: 1, rcode: 0, listed: Listed::Yes, truncated: true }
+        Note { zone_slot, qtype: 1, rcode: 0, listed: Listed::Yes, truncated: true, cookie: Standing::Absent }
     }
 
     /// Slots for which a block has memory.
@@ -367,8 +417,19 @@ mod tests {
             (Dropped::Response, "response"),
             (Dropped::Policy, "policy"),
             (Dropped::Source, "source"),
+            (Dropped::Rate, "rate"),
         ] {
             assert_eq!(DROPS[why as usize], label);
+        }
+        for (standing, label) in
+            [(Standing::Client, "client"), (Standing::Valid, "valid"), (Standing::Invalid, "invalid")]
+        {
+            assert_eq!(COOKIES[standing as usize - 1], label);
+        }
+        for (verdict, label) in
+            [(Verdict::Count, "dry_run"), (Verdict::Truncate, "truncated"), (Verdict::Drop, "dropped")]
+        {
+            assert_eq!(LIMITED[verdict as usize - 1], label);
         }
         for (at, (transport, label)) in TRANSPORTS.into_iter().enumerate() {
             assert_eq!(transport as usize, at, "{label}");

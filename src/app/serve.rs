@@ -61,6 +61,7 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
         .thread_name("stream")
         .enable_all()
         .build()?;
+    let policy = policy(&settings)?;
     raise_descriptor_limit(&settings);
     let (udp, tcp) = bind(&settings)?;
     let http = if settings.http.enabled {
@@ -154,7 +155,7 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
         registry,
         status,
         loading,
-        policy: Arc::new(ArcSwap::from_pointee(policy(&settings))),
+        policy: Arc::new(ArcSwap::from_pointee(policy)),
         feed: feed.as_ref().map(|feed| (feed.status(), feed.intake())),
         rules: feed.as_ref().map(Feed::rules),
         relation,
@@ -231,6 +232,7 @@ fn bind(settings: &Settings) -> Result<(UdpServer, StreamServer), Failure> {
         pin: dns.pin,
         receive_buffer_octets: (dns.receive_buffer > 0).then_some(dns.receive_buffer as usize),
         batch: BATCH_DEFAULT,
+        rate: super::abuse::rate(settings),
     };
     let tcp = &dns.tcp;
     let stream_options = StreamOptions {
@@ -468,6 +470,7 @@ impl Running {
 
     /// Reread the settings and look at all files. Bad settings change nothing.
     fn reread(&self) {
+        super::abuse::reread_secrets(&self.started.dns.cookies, &self.policy);
         match Settings::read(&self.config) {
             Ok(settings) => {
                 settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -537,16 +540,17 @@ fn same_feed(a: &config::Feed, b: &config::Feed) -> bool {
     rules == *b
 }
 
-/// What every answer depends on.
-fn policy(settings: &Settings) -> Policy {
+/// What every answer depends on. Errors: the secrets of cookies can not be had.
+fn policy(settings: &Settings) -> Result<Policy, Failure> {
     let dns = &settings.dns;
-    Policy {
+    Ok(Policy {
         udp_size_max: dns.udp_size_max,
         authority: dns.authority == Authority::Full,
         any_in_full: dns.any == AnyAnswer::Full,
         version: dns.version.clone(),
         server_id: dns.server_id.clone(),
-    }
+        cookies: super::abuse::cookies(&dns.cookies)?,
+    })
 }
 
 /// How to load.

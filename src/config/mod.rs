@@ -7,6 +7,7 @@
 //!
 //! Only `app` knows this module; it makes every other module's options out of it.
 
+mod abuse;
 mod check;
 mod feed;
 mod joe_jobs;
@@ -27,6 +28,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use abuse::{Cookies, RateLimit};
 pub use feed::{Feed, FeedSource, SourceType};
 pub use joe_jobs::JoeJobs;
 pub use listing::{Export, FeedMode, Policy, Protection, Weights};
@@ -122,8 +124,13 @@ impl Settings {
             *file = base.join(&*file);
         }
         let jobs = &mut self.feed.joe_jobs;
-        let single =
-            [&mut jobs.zone_file, &mut jobs.key_file, &mut jobs.webhook_secret_file, &mut self.relation.socket];
+        let single = [
+            &mut jobs.zone_file,
+            &mut jobs.key_file,
+            &mut jobs.webhook_secret_file,
+            &mut self.relation.socket,
+            &mut self.dns.cookies.secret_file,
+        ];
         for file in single.into_iter().flatten() {
             *file = base.join(&*file);
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::feed::Feed;
-use super::{Public, Relation, values};
+use super::{Cookies, Public, RateLimit, Relation, values};
 use crate::dataset::Kind;
 use crate::diag::Diagnostic;
 use crate::wire::name::Name;
@@ -100,6 +100,10 @@ pub struct Dns {
     pub receive_buffer: u32,
     /// Limits of DNS over TCP.
     pub tcp: Tcp,
+    /// Server cookies.
+    pub cookies: Cookies,
+    /// How much a network may be sent over UDP.
+    pub rate_limit: RateLimit,
 }
 
 impl Default for Dns {
@@ -118,6 +122,8 @@ impl Default for Dns {
             // A few thousand queries: what arrives while a worker is not scheduled for some milliseconds.
             receive_buffer: 4 << 20,
             tcp: Tcp::default(),
+            cookies: Cookies::default(),
+            rate_limit: RateLimit::default(),
         }
     }
 }

@@ -148,7 +148,7 @@ fn unknown_and_missing_keys() {
     bad("\n[dns]\nlisen = []", "3:1: unknown key `lisen` in [dns]; did you mean `listen`?");
     bad(
         "[dns]\n  idle = 1",
-        "2:3: unknown key `idle` in [dns]; known keys are listen, workers, pin, udp-size-max, authority, any, version, server-id, receive-buffer, tcp",
+        "2:3: unknown key `idle` in [dns]; known keys are listen, workers, pin, udp-size-max, authority, any, version, server-id, receive-buffer, tcp, cookies, rate-limit",
     );
     bad("[dns.tcp]\nidle-max-ms = 1", "2:1: unknown key `idle-max-ms` in [dns.tcp]; did you mean `idle-ms-max`?");
     bad("[htpp]\nenabled = true", "1:2: unknown key `htpp` in the settings; did you mean `http`?");
@@ -530,6 +530,8 @@ fn the_manual_is_complete() {
         ("Top level", keys::<Settings>(), ""),
         ("[dns]", keys::<Dns>(), "[dns]\n"),
         ("[dns.tcp]", keys::<Tcp>(), "[dns.tcp]\n"),
+        ("[dns.cookies]", keys::<Cookies>(), "[dns.cookies]\n"),
+        ("[dns.rate-limit]", keys::<RateLimit>(), "[dns.rate-limit]\n"),
         ("[http]", keys::<Http>(), "[http]\n"),
         ("[public]", keys::<Public>(), "[public]\n"),
         ("[public.page]", keys::<Page>(), "[public.page]\n"),
@@ -559,6 +561,8 @@ fn the_manual_is_complete() {
     let tables = [
         "dns",
         "tcp",
+        "cookies",
+        "rate-limit",
         "http",
         "public",
         "page",

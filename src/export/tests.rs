@@ -127,8 +127,14 @@ impl Model {
 fn ours(snapshot: &Snapshot, name: &Name) -> Answer {
     let mut answer = Answer { exists: true, records: Records::new() };
     let policy = Policy::default();
-    let context =
-        Context { client: IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Tcp, rotation: 0, policy: &policy };
+    let context = Context {
+        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        transport: Transport::Tcp,
+        rotation: 0,
+        time_s: 0,
+        keepalive: None,
+        policy: &policy,
+    };
     for rtype in [1u16, 15, 16] {
         let mut buf = vec![0; 65_535];
         buf[..12].copy_from_slice(&[0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);

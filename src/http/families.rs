@@ -37,7 +37,11 @@ families! {
     TRUNCATED COUNTER "dnsbld_truncated_total" ["zone", "transport"]
         "Answers with the TC bit set, so that the client asks again over TCP."
     DROPPED COUNTER "dnsbld_dropped_total" ["transport", "reason"]
-        "Messages that got no answer: shorter than a header, a response, refused by policy, or from a source that can not be answered."
+        "Messages that got no answer: shorter than a header, a response, refused by policy, from a source that can not be answered, or over the rate limit."
+    RATE_LIMITED COUNTER "dnsbld_rate_limited_total" ["transport", "action"]
+        "Answers to networks that had been sent more than the rate limit allows, by what became of them."
+    COOKIES COUNTER "dnsbld_cookies_total" ["transport", "cookie"]
+        "Answers to queries with a cookie, by what it proved."
     RECEIVE_BYTES COUNTER "dnsbld_receive_bytes_total" ["transport"]
         "Octets of DNS messages received, dropped ones included."
     TRANSMIT_BYTES COUNTER "dnsbld_transmit_bytes_total" ["transport"]
@@ -152,7 +156,7 @@ mod tests {
 
     use super::*;
     use crate::load::status::ReloadOutcome;
-    use crate::stats::{DROPS, RCODES, TRANSPORTS, TYPES};
+    use crate::stats::{COOKIES, DROPS, LIMITED, RCODES, TRANSPORTS, TYPES};
 
     /// The table for readers.
     const DOCS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md"));
@@ -200,11 +204,13 @@ mod tests {
 
     #[test]
     fn the_manual_has_every_value_of_a_closed_label() {
-        let cases: [(&str, Vec<&str>); 5] = [
+        let cases: [(&str, Vec<&str>); 7] = [
             ("transport", TRANSPORTS.iter().map(|(_, label)| *label).collect()),
             ("type", TYPES.iter().map(|(_, label)| *label).chain(["other"]).collect()),
             ("rcode", RCODES.iter().map(|(_, label)| *label).chain(["other"]).collect()),
             ("reason", DROPS.to_vec()),
+            ("cookie", COOKIES.to_vec()),
+            ("action", LIMITED.to_vec()),
             ("outcome", ReloadOutcome::ALL.iter().map(|(_, label)| *label).collect()),
         ];
         for (label, values) in cases {

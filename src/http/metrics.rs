@@ -22,7 +22,9 @@ use crate::feed::relation::{Relation, Word};
 use crate::feed::run::status::FeedStatus;
 use crate::load::status::{ReloadOutcome, State, Status, ZoneStatus};
 use crate::serve::answer::Transport;
-use crate::stats::{Block, DROPS, NO_ZONE, OTHER_ZONES, RCODES, Registry, TRANSPORTS, TYPES, ZoneTotals};
+use crate::stats::{
+    Block, COOKIES, DROPS, LIMITED, NO_ZONE, OTHER_ZONES, RCODES, Registry, TRANSPORTS, TYPES, ZoneTotals,
+};
 use crate::zone::ZoneState;
 
 /// Label of answers about no zone of ours; no host name, so never a zone's.
@@ -288,11 +290,17 @@ fn add_transport_counters(samples: &mut Samples, blocks: &[Arc<Block>]) {
         for (at, reason) in DROPS.iter().enumerate() {
             samples.add(&f::DROPPED, &[label, reason], sum(&|block| &block.dropped[at]));
         }
+        for (at, cookie) in COOKIES.iter().enumerate() {
+            samples.add(&f::COOKIES, &[label, cookie], sum(&|block| &block.cookies[at]));
+        }
         samples.add(&f::RECEIVE_BYTES, &[label], sum(&|block| &block.octets[0]));
         samples.add(&f::TRANSMIT_BYTES, &[label], sum(&|block| &block.octets[1]));
         samples.add(&f::SEND_ERRORS, &[label], sum(&|block| &block.send_errors));
         samples.add(&f::PANICKED, &[label], sum(&|block| &block.panicked));
         if transport == Transport::Udp {
+            for (at, action) in LIMITED.iter().enumerate() {
+                samples.add(&f::RATE_LIMITED, &[label, action], sum(&|block| &block.limited[at]));
+            }
             samples.add(&f::KERNEL_DROPPED, &[label], sum(&|block| &block.kernel_dropped));
         }
     }

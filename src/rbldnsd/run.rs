@@ -384,6 +384,8 @@ impl Server<'_> {
             authority: !self.options.minimal,
             any_in_full: true,
             version: version(self.options.discretion),
+            // rbldnsd knows none, so nobody has a secret to share; and answers stay as long as they were.
+            cookies: None,
             ..Policy::default()
         };
         let policy = Arc::new(ArcSwap::from_pointee(policy));

@@ -200,6 +200,7 @@ fn counts(totals: &ZoneTotals, all: bool) -> Counts {
 mod tests {
     use super::*;
     use crate::serve::answer::{Dropped, Listed, Note, Transport};
+    use crate::wire::cookie::Standing;
 
     /// The file's lines without their times.
     fn lines(path: &std::path::Path) -> Vec<String> {
@@ -250,6 +251,7 @@ mod tests {
                 rcode,
                 listed: Listed::NotAsked,
                 truncated: false,
+                cookie: Standing::Absent,
             };
             block.answered(&note("a", 0), 10, 20);
             statistics.write();

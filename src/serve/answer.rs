@@ -5,12 +5,13 @@
 
 use std::net::IpAddr;
 
+use super::extras::{CookiePolicy, Extras};
 use super::record_set::RecordSet;
 use crate::dataset::records::RecordType;
-use crate::wire::edns::Edns;
-use crate::wire::query::{Message, Query};
-use crate::wire::reply::{Head, NoRoom, Opt, Piece, Section, Writer};
-use crate::wire::{class, ede, rcode, rtype};
+use crate::wire::cookie::Standing;
+use crate::wire::query::{ErrorReply, Message, Query};
+use crate::wire::reply::{Head, NoRoom, Piece, Section, Writer};
+use crate::wire::{HEADER_LEN, class, ede, rcode, rtype};
 use crate::zone::{self, Access, Address, Existence, Match, Snapshot, Zone, ZoneState};
 
 /// How a query came; decides sizes, truncation and what a transfer request is told.
@@ -50,6 +51,11 @@ pub struct Context<'a> {
     pub transport: Transport,
     /// Counts up with each query, so that record sets rotate.
     pub rotation: u32,
+    /// Seconds since 1970, of which the upper bits do not matter; looked at only where [`Prepared::has_cookie`].
+    pub time_s: u32,
+    /// How long an idle connection is kept, in units of 100 ms, for clients that ask (RFC 7828); `None` where there is none,
+    /// or where that is not said in DNS: over UDP, QUIC and HTTPS.
+    pub keepalive: Option<u16>,
     /// What the operator decided for all zones.
     pub policy: &'a Policy,
 }
@@ -67,11 +73,13 @@ pub struct Policy {
     pub version: Option<String>,
     /// Text for `id.server`, `hostname.bind` and NSID; `None` refuses.
     pub server_id: Option<String>,
+    /// How cookies are handled; `None` passes over them.
+    pub cookies: Option<CookiePolicy>,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { udp_size_max: 1232, authority: false, any_in_full: false, version: None, server_id: None }
+        Self { udp_size_max: 1232, authority: false, any_in_full: false, version: None, server_id: None, cookies: None }
     }
 }
 
@@ -101,6 +109,8 @@ pub enum Dropped {
     Policy,
     /// Source port 0, or another source that can not be answered.
     Source,
+    /// Its network has been sent too much.
+    Rate,
 }
 
 /// What was asked and what came of it.
@@ -116,6 +126,8 @@ pub struct Note {
     pub listed: Listed,
     /// Whether TC was set.
     pub truncated: bool,
+    /// What the client's cookie proves.
+    pub cookie: Standing,
 }
 
 /// Whether the question met a listing.
@@ -213,16 +225,49 @@ impl Prepared {
             Message::Short => Outcome::Drop(Dropped::Short),
             Message::Response => Outcome::Drop(Dropped::Response),
             _ if matches!(global, Access::Ignore) => Outcome::Drop(Dropped::Policy),
-            Message::Query => answer(&self.query, self.place, context, snapshot, global, buf),
+            Message::Query => answer(&self.query, self.place.as_ref(), context, snapshot, global, buf),
             Message::Error(error) => {
-                let opt = error.edns.map(|edns| opt(&edns, context, error_ede(error.rcode)));
-                let reply = Writer::new(buf, error.question_end, usize::MAX, 0);
-                let len = reply.finish(Head { rcode: error.rcode, ..Head::default() }, opt);
-                let (qtype, rcode, listed) = (error.qtype, error.rcode, Listed::NotAsked);
-                Outcome::Reply { len, note: Note { zone_slot: 0, qtype, rcode, listed, truncated: false } }
+                let extras = Extras::of(self.query.cookie.as_ref(), context);
+                bare(error, &extras, false, context, buf)
+            }
+            Message::CookieAlone(edns) => {
+                let extras = Extras::of(self.query.cookie.as_ref(), context);
+                let (rcode, edns) = match extras.standing {
+                    Standing::Absent => (rcode::FORMERR, None),
+                    Standing::Invalid => (rcode::BADCOOKIE, Some(edns)),
+                    Standing::Client | Standing::Valid => (rcode::NOERROR, Some(edns)),
+                };
+                bare(ErrorReply { rcode, question_end: HEADER_LEN, qtype: 0, edns }, &extras, false, context, buf)
             }
         }
     }
+
+    /// Whether the answer depends on the time, because the message has a cookie.
+    #[inline]
+    pub fn has_cookie(&self) -> bool {
+        self.query.cookie.is_some()
+    }
+
+    /// Instead of the answer that was written over the message in `buf`: no records and TC, so that the client asks again
+    /// over TCP. Silence for what is no question.
+    pub fn truncate(&self, buf: &mut [u8], context: &Context<'_>) -> Outcome {
+        if self.message != Message::Query {
+            return Outcome::Drop(Dropped::Rate);
+        }
+        let extras = Extras::of(self.query.cookie.as_ref(), context);
+        bare(self.query.with_code(rcode::NOERROR), &extras, true, context, buf)
+    }
+}
+
+/// An answer without records.
+#[cold]
+fn bare(reply: ErrorReply, extras: &Extras, truncated: bool, context: &Context<'_>, buf: &mut [u8]) -> Outcome {
+    let ErrorReply { rcode, question_end, qtype, edns } = reply;
+    let opt = edns.as_ref().map(|edns| extras.opt(edns, context, error_ede(rcode)));
+    let writer = Writer::new(buf, question_end, usize::MAX, 0);
+    let len = writer.finish(Head { rcode, truncated, ..Head::default() }, opt);
+    let (listed, cookie) = (Listed::NotAsked, extras.standing);
+    Outcome::Reply { len, note: Note { zone_slot: 0, qtype, rcode, listed, truncated, cookie } }
 }
 
 /// Answer the message `buf[..len]` in place; the reply may use all of `buf`. Both steps of [`Prepared`] at once.
@@ -237,16 +282,12 @@ fn error_ede(code: u16) -> Option<u16> {
     (code == rcode::NOTIMP).then_some(ede::NOT_SUPPORTED)
 }
 
-/// The OPT record of an answer.
-fn opt<'a>(edns: &Edns, context: &Context<'a>, ede: Option<u16>) -> Opt<'a> {
-    Opt::answer(edns, context.policy.udp_size_max, ede, context.policy.server_id.as_deref())
-}
-
 /// Answer a question; its octets stand at the beginning of `buf`. `global` is what the access list for all zones says of
 /// the client.
+#[inline]
 fn answer(
     query: &Query,
-    place: Option<Place>,
+    place: Option<&Place>,
     context: &Context<'_>,
     snapshot: &Snapshot,
     global: Access<'_>,
@@ -259,7 +300,8 @@ fn answer(
         }
         _ => u16::MAX,
     };
-    let reserved = query.edns.map_or(0, |edns| opt(&edns, context, None).octets());
+    let extras = Extras::of(query.cookie.as_ref(), context);
+    let reserved = query.edns.as_ref().map_or(0, |edns| extras.opt(edns, context, None).octets());
     let writer = Writer::new(buf, query.question_end, size.into(), reserved);
     let mut reply = Reply { query, context, writer, head: Head::default(), ede: None, access: Access::Open };
     let (zone_slot, listed) = match query.qclass {
@@ -271,8 +313,12 @@ fn answer(
         _ => (0, reply.refuse(rcode::REFUSED, None)),
     };
     let Reply { writer, head, ede, .. } = reply;
-    let len = writer.finish(head, query.edns.map(|edns| opt(&edns, context, ede)));
-    let note = Note { zone_slot, qtype: query.qtype, rcode: head.rcode, listed, truncated: head.truncated };
+    if extras.refused(context) {
+        return bare(query.with_code(rcode::BADCOOKIE), &extras, false, context, buf);
+    }
+    let len = writer.finish(head, query.edns.as_ref().map(|edns| extras.opt(edns, context, ede)));
+    let (qtype, cookie) = (query.qtype, extras.standing);
+    let note = Note { zone_slot, qtype, rcode: head.rcode, listed, truncated: head.truncated, cookie };
     Outcome::Reply { len, note }
 }
 
@@ -299,6 +345,7 @@ struct Reply<'q, 'b, 'c, 's> {
 
 impl<'s> Reply<'_, '_, '_, 's> {
     /// An error without records.
+    #[cold]
     fn refuse(&mut self, rcode: u16, ede: Option<u16>) -> Listed {
         self.head.rcode = rcode;
         self.ede = ede;
@@ -306,6 +353,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// A question about the server itself (RFC 4892).
+    #[cold]
     fn chaos(&mut self) -> Listed {
         let policy = self.context.policy;
         let text = match self.query.name.labels_from(0) {
@@ -324,18 +372,12 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// A question of class IN; gives the zone's slot as well. `None`: an access list wants no answer.
-    fn internet(&mut self, snapshot: &'s Snapshot, place: Option<Place>, global: Access<'s>) -> Option<(u16, Listed)> {
+    #[inline]
+    fn internet(&mut self, snapshot: &'s Snapshot, place: Option<&Place>, global: Access<'s>) -> Option<(u16, Listed)> {
         let query = self.query;
         let found = place.and_then(|place| Some((&**snapshot.zones.get(place.number)?, place)));
         let Some((zone, place)) = found else {
-            // What is not done for any name is not done for this one, as in rbldnsd.
-            let over_stream = self.context.transport.is_stream();
-            let listed = match query.qtype {
-                rtype::AXFR | rtype::IXFR if over_stream => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
-                qtype if META_TYPES.contains(&qtype) => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
-                _ => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
-            };
-            return Some((0, listed));
+            return Some((0, self.nowhere()));
         };
         let listed = if META_TYPES.contains(&query.qtype) {
             match query.qtype {
@@ -359,8 +401,21 @@ impl<'s> Reply<'_, '_, '_, 's> {
         Some((zone.slot, listed))
     }
 
+    /// A question about a name in no zone of ours.
+    #[cold]
+    fn nowhere(&mut self) -> Listed {
+        // What is not done for any name is not done for this one, as in rbldnsd.
+        let over_stream = self.context.transport.is_stream();
+        match self.query.qtype {
+            rtype::AXFR | rtype::IXFR if over_stream => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
+            qtype if META_TYPES.contains(&qtype) => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
+            _ => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
+        }
+    }
+
     /// A question about the zone's own name.
-    fn apex(&mut self, snapshot: &Snapshot, zone: &'s Zone, place: Place) -> Listed {
+    #[cold]
+    fn apex(&mut self, snapshot: &Snapshot, zone: &'s Zone, place: &Place) -> Listed {
         let qtype = self.query.qtype;
         let every = qtype == rtype::ANY;
         // Without a SOA or NS the zone can not speak of itself, as with rbldnsd; only its command line gets here.
@@ -398,7 +453,8 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// A question about a name below the zone's.
-    fn entry(&mut self, snapshot: &Snapshot, zone: &'s Zone, place: Place) -> Listed {
+    #[inline]
+    fn entry(&mut self, snapshot: &Snapshot, zone: &'s Zone, place: &Place) -> Listed {
         let start = self.writer.position();
         let (existence, mut room) = self.data(zone, place);
         let mut exists = existence != Existence::None;
@@ -428,9 +484,18 @@ impl<'s> Reply<'_, '_, '_, 's> {
 
     /// Put what the datasets have for the name into the answer.
     #[inline]
-    fn data(&mut self, zone: &'s Zone, place: Place) -> (Existence, Result<(), NoRoom>) {
+    fn data(&mut self, zone: &'s Zone, place: &Place) -> (Existence, Result<(), NoRoom>) {
         match self.query.qtype {
-            wanted @ (rtype::A | rtype::TXT | rtype::MX) => self.set(zone, place, wanted),
+            wanted @ (rtype::A | rtype::TXT) => self.set(zone, place, wanted),
+            _ => self.other_data(zone, place),
+        }
+    }
+
+    /// The same for what is seldom asked.
+    #[inline(never)]
+    fn other_data(&mut self, zone: &'s Zone, place: &Place) -> (Existence, Result<(), NoRoom>) {
+        match self.query.qtype {
+            rtype::MX => self.set(zone, place, rtype::MX),
             rtype::ANY => {
                 let full = self.any_in_full();
                 let (mut existence, mut room) = (Existence::None, Ok(()));
@@ -451,7 +516,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
     /// Put one record set into the answer: equal records once, and all under the smallest of their TTLs (RFC 2181
     /// section 5.2).
     #[inline]
-    fn set(&mut self, zone: &'s Zone, place: Place, wanted: u16) -> (Existence, Result<(), NoRoom>) {
+    fn set(&mut self, zone: &'s Zone, place: &Place, wanted: u16) -> (Existence, Result<(), NoRoom>) {
         let mut set = RecordSet::new(&mut self.writer, wanted);
         let access = self.access;
         let existence = zone.look_up_for(access, &self.query.name, place.below, place.form, &mut |found| match found {
@@ -472,6 +537,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// Write the SOA; in negative answers under the negative TTL.
+    #[inline]
     fn soa(&mut self, zone: &Zone, section: Section, negative: bool) -> Result<(), NoRoom> {
         let Some(soa) = &zone.soa else { return Ok(()) };
         self.writer.apex_record(section, if negative { &soa.negative } else { &soa.answer })
@@ -486,6 +552,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// Finish: authority and additional records, or what tells that there is nothing, or that there is too much.
+    #[inline]
     fn close(
         &mut self,
         snapshot: &Snapshot,
@@ -523,6 +590,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// Addresses of name servers, as many as fit.
+    #[cold]
     fn glue(&mut self, snapshot: &Snapshot, zone: &Zone, number: usize) {
         let Some(ns) = &zone.ns else { return };
         for glue in snapshot.glue(number) {

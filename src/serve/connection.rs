@@ -31,6 +31,8 @@ const READ_OCTETS: usize = 16 * 1024;
 const WRITE_OCTETS: usize = 16 * 1024;
 /// Octets that a connection's buffers may keep while nothing is in them: enough for the usual query or answer.
 const KEEP_OCTETS: usize = 512;
+/// The unit in which clients are told how long we wait, ms (RFC 7828 section 3.1).
+const KEEPALIVE_UNIT_MS: u64 = 100;
 /// How long to wait for the client to close after the last answer: a close with octets unread would be a reset, and
 /// may overtake the answer (RFC 1122 section 4.2.2.13).
 const GOODBYE_MAX: Duration = Duration::from_millis(500);
@@ -130,7 +132,8 @@ where
         }
         let mut taken = 0;
         loop {
-            let (octets, next) = answer_messages(&input[taken..], &mut output, &mut queries_left, peer, shared);
+            let (octets, next) =
+                answer_messages(&input[taken..], &mut output, &mut queries_left, wait_ms, peer, shared);
             taken += octets;
             if !output.is_empty() {
                 match timeout(Duration::from_millis(options.write_ms_max), write(stream, &output)).await {
@@ -184,16 +187,19 @@ fn forget(buffer: &mut Vec<u8>) {
     }
 }
 
-/// Answer the whole messages that `input` begins with; returns the octets they took and what to do next.
+/// Answer the whole messages that `input` begins with; returns the octets they took and what to do next. `wait_ms` is what clients
+/// are told of how long we wait for more.
 fn answer_messages(
     input: &[u8],
     output: &mut Vec<u8>,
     queries_left: &mut u64,
+    wait_ms: u64,
     peer: SocketAddr,
     shared: &StreamShared,
 ) -> (usize, Next) {
     let snapshot = shared.reader.load();
     let policy = shared.policy.load();
+    let time_s = clock::now_s();
     let mut rest = input;
     let next = loop {
         let Some((&prefix, after)) = rest.split_first_chunk::<PREFIX_OCTETS>() else { break Next::Read };
@@ -207,10 +213,14 @@ fn answer_messages(
         }
         *queries_left -= 1;
         rest = after;
+        // The last answer says that there will be no other (RFC 7828 section 3.2.2).
+        let keepalive = if *queries_left == 0 { 0 } else { wait_ms / KEEPALIVE_UNIT_MS };
         let context = Context {
             client: peer.ip(),
             transport: shared.transport,
             rotation: shared.rotation.fetch_add(1, Relaxed),
+            time_s: time_s as u32,
+            keepalive: Some(keepalive.try_into().unwrap_or(u16::MAX)),
             policy: &policy,
         };
         let dropped = SCRATCH.with_borrow_mut(|scratch| {
@@ -220,7 +230,7 @@ fn answer_messages(
                     let reply = &scratch.message[..reply_len];
                     shared.block.answered_shared(&note, len, reply_len);
                     if let Some(log) = &shared.query_log {
-                        log.push(clock::now_s(), peer.ip(), note.rcode, reply);
+                        log.push(time_s, peer.ip(), note.rcode, reply);
                     }
                     // Never cut: the room for a message is as long as the prefix can tell.
                     output.extend_from_slice(&(reply_len as u16).to_be_bytes());
@@ -235,7 +245,9 @@ fn answer_messages(
         });
         match dropped {
             None | Some(Dropped::Policy) => {}
-            Some(Dropped::Short | Dropped::Response | Dropped::Source) => break Next::Close(Closed::Error),
+            Some(Dropped::Short | Dropped::Response | Dropped::Source | Dropped::Rate) => {
+                break Next::Close(Closed::Error);
+            }
         }
         if *queries_left == 0 {
             break Next::Close(Closed::Orderly);

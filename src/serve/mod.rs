@@ -2,9 +2,13 @@
 
 pub mod answer;
 mod connection;
+pub mod cookie_secrets;
+pub mod extras;
 pub mod limits;
 pub mod listen;
+mod networks;
 pub mod query_log;
+pub mod rate;
 mod record_set;
 mod seldom;
 pub mod stream;

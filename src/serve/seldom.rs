@@ -19,8 +19,13 @@ pub(super) struct Seldom {
 impl Seldom {
     /// It has happened: whether to report it now, and how often it happened since the last report.
     pub(super) fn happened(&mut self, now: Instant) -> Option<u64> {
+        self.happened_every(INTERVAL, now)
+    }
+
+    /// The same for what is reported at most once in another time.
+    pub(super) fn happened_every(&mut self, interval: Duration, now: Instant) -> Option<u64> {
         self.unreported += 1;
-        if self.last.is_some_and(|last| now.saturating_duration_since(last) < INTERVAL) {
+        if self.last.is_some_and(|last| now.saturating_duration_since(last) < interval) {
             return None;
         }
         self.last = Some(now);

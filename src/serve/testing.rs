@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, Context, Dropped, Listed, Note, Outcome};
 use crate::stats::{Block, NO_ZONE, ZoneTotals};
+use crate::wire::cookie::Standing;
 use crate::zone::Snapshot;
 
 /// Answers of type A with NOERROR that a block counted outside all zones.
@@ -23,7 +24,8 @@ pub(super) const ECHO: Answer =
 /// `-` is dropped by policy, `?` is garbage, `!` panics, `#` gets [`BIG_OCTETS`]; all else comes back in upper case,
 /// with the client's address in place of `@`.
 pub(super) fn echo(buf: &mut [u8], len: usize, context: &Context<'_>, _: &Snapshot) -> Outcome {
-    let note = Note { zone_slot: 0, qtype: 1, rcode: 0, listed: Listed::NotAsked, truncated: false };
+    let note =
+        Note { zone_slot: 0, qtype: 1, rcode: 0, listed: Listed::NotAsked, truncated: false, cookie: Standing::Absent };
     let len = match buf[..len].first() {
         None => return Outcome::Drop(Dropped::Short),
         Some(b'-') => return Outcome::Drop(Dropped::Policy),

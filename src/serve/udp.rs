@@ -14,18 +14,22 @@ use std::{io, thread};
 
 use arc_swap::ArcSwap;
 
-use super::answer::{Answer, Context, Dropped, Outcome, Policy, Prepared, Transport};
+use super::answer::{Answer, Context, Dropped, Note, Outcome, Policy, Prepared, Transport};
 use super::listen::{DatagramSocket, ListenError, adopt_datagram_socket, datagram_sockets};
 use super::query_log::{QueryLog, Sink};
+use super::rate::{RateLimiter, RateOptions, Verdict};
 use super::seldom::{Seldom, panic_message};
 use crate::stats::{Block, Registry};
 use crate::sys::{self, Batch, Datagram, clock};
+use crate::wire::cookie::Standing;
 use crate::zone::{Reader, Snapshot};
 
 /// How long a worker may wait before it looks whether to stop; also bounds how long a full send queue can hold it.
 const BLOCK_MAX: Duration = Duration::from_millis(250);
 /// Pause after an error of the socket itself, so that a lasting one does not spin.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
+/// How often the log names a network whose answers are limited. An attack goes on for hours.
+const LIMIT_REPORT: Duration = Duration::from_secs(60);
 /// Datagrams in a batch unless told otherwise: at 32 a system call's cost has all but vanished, and slots (4 KiB
 /// each) still fit the L2 cache.
 pub const BATCH_DEFAULT: usize = 32;
@@ -43,11 +47,20 @@ pub struct UdpOptions {
     pub receive_buffer_octets: Option<usize>,
     /// Datagrams taken at once, 1–1024.
     pub batch: usize,
+    /// How much a network may be sent; `None` for as much as it asks for.
+    pub rate: Option<RateOptions>,
 }
 
 impl Default for UdpOptions {
     fn default() -> Self {
-        Self { addresses: Vec::new(), workers: 1, pin: false, receive_buffer_octets: None, batch: BATCH_DEFAULT }
+        Self {
+            addresses: Vec::new(),
+            workers: 1,
+            pin: false,
+            receive_buffer_octets: None,
+            batch: BATCH_DEFAULT,
+            rate: None,
+        }
     }
 }
 
@@ -142,12 +155,15 @@ impl UdpServer {
                     prepared: vec![Prepared::default(); self.options.batch.clamp(1, sys::BATCH_MAX)].into(),
                     pin: self.options.pin.then_some(order),
                     query_log: self.query_log.as_ref().map(QueryLog::sink),
+                    limiter: self.options.rate.clone().map(|rate| RateLimiter::new(rate, random())),
                     time_s: 0,
+                    time_ns: 0,
                     asks_drops: !self.shared || number == 0,
                     rotation: 0,
                     drops: 0,
                     panics: Seldom::default(),
                     errors: Seldom::default(),
+                    limits: Seldom::default(),
                 };
                 let thread = thread::Builder::new().name(worker.name.clone());
                 match thread.spawn(move || worker.run()) {
@@ -161,6 +177,12 @@ impl UdpServer {
         }
         Ok(workers)
     }
+}
+
+/// A number that no client knows.
+fn random() -> u64 {
+    use std::hash::BuildHasher as _;
+    std::hash::RandomState::new().hash_one(0)
 }
 
 /// The running workers. They go on when this is dropped; [`UdpWorkers::shutdown`] stops them.
@@ -208,8 +230,12 @@ struct Worker {
     pin: Option<usize>,
     /// Where its answers are taken down.
     query_log: Option<Sink>,
-    /// Time of the batch under way, s since 1970; only kept with a query log.
+    /// What each network may still be sent.
+    limiter: Option<RateLimiter>,
+    /// Time of the batch under way, s since 1970; 0 until somebody needs it.
     time_s: i64,
+    /// The same on the monotonic clock, ns; only kept with a limiter.
+    time_ns: u64,
     /// Whether it counts what the kernel dropped.
     asks_drops: bool,
     /// Queries so far, so that record sets rotate.
@@ -220,6 +246,8 @@ struct Worker {
     panics: Seldom,
     /// Reports of the socket's errors.
     errors: Seldom,
+    /// Reports of networks that are limited.
+    limits: Seldom,
 }
 
 impl Worker {
@@ -247,8 +275,9 @@ impl Worker {
         if new > 0 && self.asks_drops {
             self.block.kernel_dropped.fetch_add(new.into(), Relaxed);
         }
-        if self.query_log.is_some() {
-            self.time_s = clock::now_s();
+        self.time_s = if self.query_log.is_some() { clock::now_s() } else { 0 };
+        if self.limiter.is_some() {
+            self.time_ns = clock::monotonic().as_nanos() as u64;
         }
         {
             let snapshot = self.reader.load();
@@ -281,8 +310,8 @@ impl Worker {
             let read = catch_unwind(AssertUnwindSafe(|| {
                 while next < count {
                     next += 1;
-                    let datagram = batch.datagram(next - 1);
-                    (self.answer.prepare)(&mut self.prepared[next - 1], datagram.buffer, datagram.len, snapshot);
+                    let (buffer, len) = batch.message(next - 1);
+                    (self.answer.prepare)(&mut self.prepared[next - 1], buffer, len, snapshot);
                 }
             }));
             if let Err(panic) = read {
@@ -301,8 +330,25 @@ impl Worker {
             return;
         }
         self.rotation = self.rotation.wrapping_add(1);
-        let context = Context { client: peer.ip(), transport: Transport::Udp, rotation: self.rotation, policy };
-        match (self.answer.answer)(&self.prepared[index], buffer, len, &context, snapshot) {
+        let prepared = &self.prepared[index];
+        if prepared.has_cookie() && self.time_s == 0 {
+            self.time_s = clock::now_s();
+        }
+        let context = Context {
+            client: peer.ip(),
+            transport: Transport::Udp,
+            rotation: self.rotation,
+            time_s: self.time_s as u32,
+            keepalive: None,
+            policy,
+        };
+        let mut outcome = (self.answer.answer)(prepared, buffer, len, &context, snapshot);
+        if self.limiter.is_some()
+            && let Outcome::Reply { len, note } = outcome
+        {
+            outcome = self.limit(index, buffer, &context, len, note);
+        }
+        match outcome {
             Outcome::Reply { len: reply_len, note } => {
                 self.block.answered(&note, len, reply_len);
                 if let Some(log) = &self.query_log {
@@ -312,6 +358,33 @@ impl Worker {
             }
             Outcome::Drop(why) => self.block.dropped(why, len),
         }
+    }
+
+    /// What becomes of an answer where answers are limited.
+    #[inline(never)]
+    fn limit(&mut self, index: usize, buffer: &mut [u8], context: &Context<'_>, len: usize, note: Note) -> Outcome {
+        let sent = Outcome::Reply { len, note };
+        let Some(limiter) = self.limiter.as_mut().filter(|_| note.cookie != Standing::Valid) else { return sent };
+        let verdict = limiter.judge(context.client, len, self.time_ns);
+        if verdict == Verdict::Send {
+            return sent;
+        }
+        if let Some(times) = self.limits.happened_every(LIMIT_REPORT, Instant::now()) {
+            let (network, dry) =
+                (limiter.prefix(context.client), if verdict == Verdict::Count { "would be" } else { "are" });
+            tracing::warn!(
+                "{}: answers to {network} {dry} limited ([dns.rate-limit]; {times} answers to all networks since last told)",
+                self.name
+            );
+        }
+        let outcome = match verdict {
+            Verdict::Send | Verdict::Count => sent,
+            Verdict::Truncate => self.prepared[index].truncate(buffer, context),
+            Verdict::Drop => Outcome::Drop(Dropped::Rate),
+        };
+        // What could not be cut was dropped.
+        self.block.judged(if outcome == Outcome::Drop(Dropped::Rate) { Verdict::Drop } else { verdict });
+        outcome
     }
 
     /// An answer has panicked: count it, and say so now and then.

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Workers with the echoing answer on `ip`.
 fn start(ip: &str, workers: usize, batch: usize) -> (SocketAddr, UdpWorkers, Registry) {
     let addresses = vec![SocketAddr::new(ip.parse().unwrap(), 0)];
-    let options = UdpOptions { addresses, workers, pin: true, receive_buffer_octets: Some(65_536), batch };
+    let options = UdpOptions { addresses, workers, pin: true, receive_buffer_octets: Some(65_536), batch, rate: None };
     let server = UdpServer::bind(options).unwrap();
     let address = server.local_addresses()[0];
     let registry = Registry::default();
@@ -170,12 +170,15 @@ fn kernel_drops_reach_the_counters_once() {
         prepared: vec![Prepared::default(); 4].into(),
         pin: None,
         query_log: None,
+        limiter: None,
         time_s: 0,
+        time_ns: 0,
         asks_drops: true,
         rotation: 0,
         drops: 0,
         panics: Seldom::default(),
         errors: Seldom::default(),
+        limits: Seldom::default(),
     };
     let mut batch = Batch::new(worker.batch);
     let mut sent = 0;

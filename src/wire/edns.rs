@@ -1,9 +1,15 @@
 //! EDNS (RFC 6891): what a query's OPT record says.
 
+use super::cookie::Cookie;
+
 /// Option: name server identifier (RFC 5001).
 pub const OPTION_NSID: u16 = 3;
 /// Option: cookie (RFC 7873).
 pub const OPTION_COOKIE: u16 = 10;
+/// Option: how long an idle connection is kept (RFC 7828).
+pub const OPTION_KEEPALIVE: u16 = 11;
+/// Option: padding (RFC 7830).
+pub const OPTION_PADDING: u16 = 12;
 /// Option: extended error (RFC 8914).
 pub const OPTION_EDE: u16 = 15;
 /// Octets of an OPT record without options: root, type, class, TTL, length.
@@ -20,6 +26,10 @@ pub struct Edns {
     pub dnssec_ok: bool,
     /// The client asks for the server's identifier.
     pub nsid: bool,
+    /// The client asks how long an idle connection is kept.
+    pub keepalive: bool,
+    /// The client pads, and takes padding.
+    pub padding: bool,
 }
 
 /// An option that is broken.
@@ -32,10 +42,10 @@ pub enum BadOption {
 }
 
 impl Edns {
-    /// From the class, TTL and data of an OPT record.
-    pub fn read(class: u16, ttl: u32, mut data: &[u8]) -> (Self, Result<(), BadOption>) {
+    /// From the class, TTL and data of an OPT record; a cookie goes to `cookie`, in place, as few queries have one.
+    pub fn read(class: u16, ttl: u32, mut data: &[u8], cookie: &mut Option<Cookie>) -> (Self, Result<(), BadOption>) {
         let [_, version, flags, _] = ttl.to_be_bytes();
-        let mut edns = Self { udp_size: class, version, dnssec_ok: flags & 0x80 != 0, nsid: false };
+        let mut edns = Self { udp_size: class, version, dnssec_ok: flags & 0x80 != 0, ..Self::default() };
         while !data.is_empty() {
             let [code_high, code_low, len_high, len_low, rest @ ..] = data else {
                 return (edns, Err(BadOption::Overrun));
@@ -46,7 +56,13 @@ impl Edns {
             }
             match u16::from_be_bytes([*code_high, *code_low]) {
                 OPTION_NSID => edns.nsid = true,
-                OPTION_COOKIE if len != 8 && !(16..=40).contains(&len) => return (edns, Err(BadOption::Cookie)),
+                // The first counts, whatever follows (RFC 7873 section 5.2).
+                OPTION_COOKIE if cookie.is_none() => match Cookie::read(&rest[..len]) {
+                    None => return (edns, Err(BadOption::Cookie)),
+                    read => *cookie = read,
+                },
+                OPTION_KEEPALIVE => edns.keepalive = true,
+                OPTION_PADDING => edns.padding = true,
                 _ => {}
             }
             data = &rest[len..];

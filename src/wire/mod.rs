@@ -1,5 +1,6 @@
 //! Bytes to DNS and back. No I/O, no allocation on the way of a query, nothing that can fail but by saying so.
 
+pub mod cookie;
 pub mod edns;
 pub mod name;
 pub mod query;
@@ -54,6 +55,8 @@ pub mod rcode {
     pub const REFUSED: u16 = 5;
     /// The EDNS version is not spoken (RFC 6891 section 9).
     pub const BADVERS: u16 = 16;
+    /// The server cookie is missing or wrong (RFC 7873 section 8).
+    pub const BADCOOKIE: u16 = 23;
 }
 
 /// Extended error codes (RFC 8914 section 4).

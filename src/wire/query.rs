@@ -1,5 +1,6 @@
 //! A message from a client: what it asks, or why it asks nothing.
 
+use super::cookie::Cookie;
 use super::edns::{BadOption, Edns};
 use super::name::QueryName;
 use super::{HEADER_LEN, rcode, rtype};
@@ -22,6 +23,8 @@ pub struct Query {
     pub question_end: usize,
     /// EDNS, if the client speaks it.
     pub edns: Option<Edns>,
+    /// The client's cookie, also where the message asks nothing.
+    pub cookie: Option<Cookie>,
 }
 
 /// What a message is.
@@ -31,13 +34,15 @@ pub enum Message {
     Query,
     /// A message to answer with an error.
     Error(ErrorReply),
+    /// No question but a cookie: the client wants to have one, or to know whether its own is good (RFC 7873 section 5.4).
+    CookieAlone(Edns),
     /// Shorter than a header.
     Short,
     /// A response.
     Response,
 }
 
-/// How to answer a message that is no query.
+/// How to answer a message without records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ErrorReply {
     /// The response code.
@@ -77,7 +82,7 @@ enum BadRecords {
 }
 
 /// Look through the records behind the question for an OPT record.
-fn find_edns(message: &[u8], mut at: usize) -> Result<Option<Edns>, BadRecords> {
+fn find_edns(message: &[u8], mut at: usize, cookie: &mut Option<Cookie>) -> Result<Option<Edns>, BadRecords> {
     let count = |n: usize| usize::from(u16_at(message, 6 + 2 * n).unwrap_or(0));
     let additional_from = count(0) + count(1);
     let records = additional_from + count(2);
@@ -97,7 +102,7 @@ fn find_edns(message: &[u8], mut at: usize) -> Result<Option<Edns>, BadRecords> 
         }
         let class = u16::from_be_bytes([head[2], head[3]]);
         let ttl = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
-        let (edns, options) = Edns::read(class, ttl, data);
+        let (edns, options) = Edns::read(class, ttl, data, cookie);
         if let Err(bad) = options {
             return Err(BadRecords::Option(edns, bad));
         }
@@ -108,7 +113,8 @@ fn find_edns(message: &[u8], mut at: usize) -> Result<Option<Edns>, BadRecords> 
 
 impl Query {
     /// No question yet.
-    pub const EMPTY: Self = Self { name: QueryName::EMPTY, qtype: 0, qclass: 0, question_end: HEADER_LEN, edns: None };
+    pub const EMPTY: Self =
+        Self { name: QueryName::EMPTY, qtype: 0, qclass: 0, question_end: HEADER_LEN, edns: None, cookie: None };
 }
 
 impl Message {
@@ -123,13 +129,17 @@ impl Message {
             return Self::Response;
         }
         let opcode = message[2] & OPCODE_BITS;
+        query.cookie = None;
         if u16_at(message, 4) != Some(1) || query.read_question(buf, message.len()).is_none() {
-            let rcode = if opcode == 0 { rcode::FORMERR } else { rcode::NOTIMP };
-            return Self::Error(ErrorReply { rcode, question_end: HEADER_LEN, qtype: 0, edns: None });
+            return Self::without_question(message, opcode, &mut query.cookie);
         }
         let (question_end, qtype) = (query.question_end, query.qtype);
         let error = |rcode, edns| Self::Error(ErrorReply { rcode, question_end, qtype, edns });
-        let edns = if message[6..HEADER_LEN] == [0; 6] { Ok(None) } else { find_edns(message, query.question_end) };
+        let edns = if message[6..HEADER_LEN] == [0; 6] {
+            Ok(None)
+        } else {
+            find_edns(message, query.question_end, &mut query.cookie)
+        };
         match (opcode, edns) {
             (0, Ok(edns)) => {
                 query.edns = edns;
@@ -145,9 +155,30 @@ impl Message {
             (_, edns) => error(rcode::NOTIMP, edns.ok().flatten()),
         }
     }
+
+    /// A message of which no one question can be read.
+    #[cold]
+    fn without_question(message: &[u8], opcode: u8, cookie: &mut Option<Cookie>) -> Self {
+        let error = |rcode, edns| Self::Error(ErrorReply { rcode, question_end: HEADER_LEN, qtype: 0, edns });
+        match (opcode, u16_at(message, 4)) {
+            (0, Some(0)) => match find_edns(message, HEADER_LEN, cookie) {
+                Ok(Some(edns)) if cookie.is_some() && edns.version > 0 => error(rcode::BADVERS, Some(edns)),
+                Ok(Some(edns)) if cookie.is_some() => Self::CookieAlone(edns),
+                Err(BadRecords::Option(edns, BadOption::Cookie)) => error(rcode::FORMERR, Some(edns)),
+                _ => error(rcode::FORMERR, None),
+            },
+            (0, _) => error(rcode::FORMERR, None),
+            _ => error(rcode::NOTIMP, None),
+        }
+    }
 }
 
 impl Query {
+    /// An answer to it without records.
+    pub fn with_code(&self, rcode: u16) -> ErrorReply {
+        ErrorReply { rcode, question_end: self.question_end, qtype: self.qtype, edns: self.edns }
+    }
+
     /// Read the one question of the message `buf[..len]`.
     #[inline]
     fn read_question(&mut self, buf: &[u8], len: usize) -> Option<()> {

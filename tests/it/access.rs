@@ -133,7 +133,7 @@ fn ask(snapshot: &Snapshot, question: &str, how: How<'_>) -> String {
     let client: IpAddr = how.client.parse().unwrap();
     let transport = if how.tcp { Transport::Tcp } else { Transport::Udp };
     let policy = Policy { authority: true, any_in_full: true, version: Some("v".to_owned()), ..Policy::default() };
-    let context = Context { client, transport, rotation: 0, policy: &policy };
+    let context = Context { client, transport, rotation: 0, time_s: 0, keepalive: None, policy: &policy };
     match handle(&mut buf, wire.len(), &context, snapshot) {
         Outcome::Drop(Dropped::Policy) => "dropped".to_owned(),
         Outcome::Drop(why) => format!("dropped: {why:?}"),
@@ -384,7 +384,13 @@ fn around_the_rules() {
     let mut buf = [0; 512];
     buf[2] = 0x28;
     let policy = Policy::default();
-    let context =
-        Context { client: "127.0.0.1".parse().unwrap(), transport: Transport::Udp, rotation: 0, policy: &policy };
+    let context = Context {
+        client: "127.0.0.1".parse().unwrap(),
+        transport: Transport::Udp,
+        rotation: 0,
+        time_s: 0,
+        keepalive: None,
+        policy: &policy,
+    };
     assert_eq!(handle(&mut buf, 12, &context, &snapshot), Outcome::Drop(Dropped::Policy));
 }

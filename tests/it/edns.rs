@@ -249,6 +249,31 @@ fn d28_d31_padding_and_client_subnet() {
     }
 }
 
+#[test]
+fn d42_keepalive_over_tcp_only() {
+    // The idle time in units of 100 ms, also when the client says one of its own; nothing over UDP.
+    for (dns, units) in [("", 100), ("[dns.tcp]\nidle-ms-max = 2550", 25), ("[dns.tcp]\nidle-ms-max = 3600000", 36_000)]
+    {
+        let server = usual(dns);
+        for data in [&b""[..], &[0, 9], b"garbage"] {
+            let asked = query("2.0.0.127.bl.test", A).edns(edns(1232).option(KEEPALIVE, data));
+            let opt = server.tcp().ask(&asked).opt.unwrap();
+            assert_eq!(opt.option(KEEPALIVE), Some(&u16::to_be_bytes(units)[..]), "{dns}");
+            assert!(server.ask(&asked).opt.unwrap().option(KEEPALIVE).is_none(), "over UDP");
+        }
+        let opt = server.tcp().ask(&query("2.0.0.127.bl.test", A).edns(edns(1232))).opt.unwrap();
+        assert!(opt.option(KEEPALIVE).is_none(), "not asked for");
+    }
+    // The last answer of a connection says so.
+    let server = usual("[dns.tcp]\nqueries-per-connection-max = 2");
+    let asked = query("2.0.0.127.bl.test", A).edns(edns(1232).option(KEEPALIVE, b""));
+    let mut stream = server.tcp();
+    for units in [100, 0] {
+        assert_eq!(stream.ask(&asked).opt.unwrap().option(KEEPALIVE), Some(&u16::to_be_bytes(units)[..]));
+    }
+    assert!(stream.closes_within(crate::server::PATIENCE));
+}
+
 /// What an odd packet must get.
 enum Expected {
     /// Nothing.

@@ -47,7 +47,7 @@ const TYPES: [(&str, u16); 18] = [
 ];
 
 /// Response codes by name.
-const RCODES: [(&str, u16); 8] = [
+const RCODES: [(&str, u16); 9] = [
     ("NOERROR", 0),
     ("FORMERR", 1),
     ("SERVFAIL", 2),
@@ -56,6 +56,7 @@ const RCODES: [(&str, u16); 8] = [
     ("REFUSED", 5),
     ("NOTAUTH", 9),
     ("BADVERS", 16),
+    ("BADCOOKIE", 23),
 ];
 
 /// A type's number from `A`, `TYPE257` or `257`.

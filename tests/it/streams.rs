@@ -148,13 +148,3 @@ fn d42_who_does_not_read_is_closed() {
     }
     assert_eq!(server.ask(&query("2.0.0.127.bl.test", A)).code(), "NOERROR");
 }
-
-#[test]
-fn d42_keepalive_over_tcp_only() {
-    let server = usual("");
-    let asked = query("2.0.0.127.bl.test", A).edns(edns(1232).option(11, b""));
-    assert!(server.ask(&asked).opt.unwrap().option(11).is_none(), "over UDP it is ignored");
-    if let Some(data) = server.tcp().ask(&asked).opt.unwrap().option(11) {
-        assert_eq!(data.len(), 2, "the time-out in 100 ms");
-    }
-}

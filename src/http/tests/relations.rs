@@ -11,6 +11,7 @@ use crate::http::{families, routes::Shared};
 use crate::load::status::ReloadOutcome;
 use crate::serve::answer::{Dropped, Listed, Note, Transport};
 use crate::stats::Block;
+use crate::wire::cookie::Standing;
 use crate::zone::ZoneState;
 
 /// Zones of the random traffic by slot; slot 0 is none of ours.
@@ -19,7 +20,7 @@ const ZONES: [&str; 4] = [NO_ZONE_LABEL, "a.example", "b.example", "c.example"];
 const QTYPES: [(u16, &str); 4] = [(1, "A"), (16, "TXT"), (252, "AXFR"), (99, "other")];
 /// Response codes of the random traffic; the last has no name of its own.
 const CODES: [(u16, &str); 6] =
-    [(0, "NOERROR"), (3, "NXDOMAIN"), (2, "SERVFAIL"), (5, "REFUSED"), (16, "BADVERS"), (23, "other")];
+    [(0, "NOERROR"), (3, "NXDOMAIN"), (2, "SERVFAIL"), (5, "REFUSED"), (16, "BADVERS"), (9, "other")];
 
 /// One message: which block, then what became of it.
 #[derive(Clone, Debug)]
@@ -34,7 +35,7 @@ enum Message {
 fn message() -> impl Strategy<Value = Message> {
     let answered = (0..ZONES.len(), 0..QTYPES.len(), 0..CODES.len(), any::<bool>(), any::<bool>())
         .prop_map(|(zone, qtype, code, listed, tc)| Message::Answered(zone, qtype, code, listed, tc));
-    let reasons = [Dropped::Short, Dropped::Response, Dropped::Policy, Dropped::Source];
+    let reasons = [Dropped::Short, Dropped::Response, Dropped::Policy, Dropped::Source, Dropped::Rate];
     prop_oneof![4 => answered, 1 => prop::sample::select(reasons.to_vec()).prop_map(Message::Dropped)]
 }
 
@@ -49,7 +50,14 @@ fn count(block: &Block, message: &Message) {
                 (true, true) => Listed::Yes,
                 (true, false) => Listed::No,
             };
-            let note = Note { zone_slot: zone as u16, qtype: QTYPES[qtype].0, rcode: CODES[code].0, listed, truncated };
+            let note = Note {
+                zone_slot: zone as u16,
+                qtype: QTYPES[qtype].0,
+                rcode: CODES[code].0,
+                listed,
+                truncated,
+                cookie: Standing::Absent,
+            };
             match block.transport {
                 Transport::Udp => block.answered(&note, 40, 90),
                 _ => block.answered_shared(&note, 40, 90),
@@ -122,7 +130,7 @@ fn ordinary_series_are_there_before_the_first_query() {
             let labels = [("zone", zone), ("transport", transport), ("type", "A"), ("rcode", code)];
             assert_eq!(scrape.one("dnsbld_queries_total", &labels), Some(0.0), "{labels:?}");
         }
-        for reason in ["short", "response", "policy", "source"] {
+        for reason in ["short", "response", "policy", "source", "rate"] {
             let labels = [("transport", transport), ("reason", reason)];
             assert_eq!(scrape.one("dnsbld_dropped_total", &labels), Some(0.0), "{labels:?}");
         }
@@ -138,7 +146,8 @@ fn a_zone_that_goes_and_comes_back_counts_on() {
     let labels = [("zone", "bl.example.org"), ("listed", "yes"), ("transport", "udp")];
     for expected in [1.0, 2.0] {
         let zone_slot = registry.zone_slot("bl.example.org");
-        block.answered(&Note { zone_slot, qtype: 1, rcode: 0, listed: Listed::Yes, truncated: false }, 1, 1);
+        let (listed, cookie) = (Listed::Yes, Standing::Absent);
+        block.answered(&Note { zone_slot, qtype: 1, rcode: 0, listed, truncated: false, cookie }, 1, 1);
         assert_eq!(scrape(&shared).one("dnsbld_answers_listed_total", &labels), Some(expected));
     }
 }
@@ -147,7 +156,14 @@ fn a_zone_that_goes_and_comes_back_counts_on() {
 fn zones_beyond_the_slots_are_counted_together() {
     let (registry, _, shared) = fixture();
     let block = registry.block(Transport::Udp);
-    let note = Note { zone_slot: u16::MAX, qtype: 1, rcode: 0, listed: Listed::No, truncated: false };
+    let note = Note {
+        zone_slot: u16::MAX,
+        qtype: 1,
+        rcode: 0,
+        listed: Listed::No,
+        truncated: false,
+        cookie: Standing::Absent,
+    };
     block.answered(&note, 1, 1);
     let labels = [("zone", OTHER_ZONES_LABEL), ("listed", "no"), ("transport", "udp")];
     assert_eq!(scrape(&shared).one("dnsbld_answers_listed_total", &labels), Some(1.0));

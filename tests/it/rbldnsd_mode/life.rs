@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::{Place, Running};
-use crate::message::{A, query};
+use crate::message::{A, edns, query};
 use crate::server::{PATIENCE, Tcp, Udp};
 
 /// The response code for an address in zone `x`.
@@ -53,6 +53,16 @@ fn tcp_is_served_on_the_same_address() {
     let place = Place::new(&[("a", "1.1.1.1\n")]);
     let _running = place.serve("-n -c 0 -b BIND x:ip4set:a");
     assert_eq!(Tcp::new(place.dns).ask(&query("1.1.1.1.x", A)).rcode, LISTED);
+}
+
+#[test]
+fn cookies_are_passed_over_as_by_rbldnsd() {
+    let place = Place::new(&[("a", "1.1.1.1\n")]);
+    let _running = place.serve("-n -c 0 -b BIND x:ip4set:a");
+    let asked = query("1.1.1.1.x", A).edns(edns(1232).option(10, b"12345678"));
+    for reply in [Udp::new(place.dns).ask(&asked), Tcp::new(place.dns).ask(&asked)] {
+        assert_eq!((reply.rcode, reply.opt.unwrap().options), (LISTED, vec![]));
+    }
 }
 
 #[test]
