@@ -68,7 +68,7 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
     } else {
         None
     };
-    let public = super::public::options(&settings).map(PublicServer::bind).transpose()?;
+    let public = super::public::options(&settings, None).map(PublicServer::bind).transpose()?;
     say_addresses(
         &udp.local_addresses(),
         http.as_ref().map(HttpServer::local_address),
