@@ -1,6 +1,6 @@
 //! TCP on the addresses that UDP has: listening, admitting and stopping (RFC 7766, RFC 9210).
 //!
-//! The same code serves TLS ([`StreamServer::over_tls`], RFC 7858). What happens on one connection stands in
+//! The same code serves TLS ([`StreamServer::bind_tls`], RFC 7858). What happens on one connection stands in
 //! `connection`; it serves any stream of octets.
 
 use std::net::{SocketAddr, TcpListener};
@@ -183,12 +183,21 @@ impl StreamServer {
         Ok(())
     }
 
-    /// Speak TLS; a handshake may take so many ms.
-    #[must_use]
-    pub fn over_tls(mut self, tls: rustls::ServerConfig, handshake_ms_max: u64) -> Self {
+    /// As [`StreamServer::bind`], but speak TLS on all of them; a handshake may take so many ms.
+    ///
+    /// # Errors
+    ///
+    /// The first address that can not be had.
+    pub fn bind_tls(
+        addresses: &[SocketAddr],
+        options: StreamOptions,
+        tls: rustls::ServerConfig,
+        handshake_ms_max: u64,
+    ) -> Result<Self, ListenError> {
+        let mut server = Self::bind(addresses, options).map_err(|error| error.over("TLS"))?;
         let handshake_max = Duration::from_millis(handshake_ms_max);
-        self.security = Some(Security { acceptor: TlsAcceptor::from(Arc::new(tls)), handshake_max });
-        self
+        server.security = Some(Security { acceptor: TlsAcceptor::from(Arc::new(tls)), handshake_max });
+        Ok(server)
     }
 
     /// Take every answer down for a query log.
