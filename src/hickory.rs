@@ -28,6 +28,7 @@ use hickory_server::zone_handler::{
 };
 
 use crate::serve::answer::{Context, Outcome, Policy, Transport, handle};
+use crate::sys::clock;
 use crate::wire::name::Name;
 use crate::zone::Reader;
 
@@ -67,7 +68,8 @@ impl Source {
     /// Answer a question's octets.
     fn answer(&self, question: &[u8], client: IpAddr, transport: Transport) -> Result<Answer, ProtoError> {
         let rotation = self.rotation.fetch_add(1, Relaxed);
-        let context = Context { client, transport, rotation, policy: &self.policy };
+        let (time_s, keepalive) = (clock::now_s() as u32, None);
+        let context = Context { client, transport, rotation, time_s, keepalive, policy: &self.policy };
         ROOM.with_borrow_mut(|room| {
             let len = question.len().min(room.len());
             room[..len].copy_from_slice(&question[..len]);
@@ -83,7 +85,12 @@ impl Source {
 
 /// How a question came, as far as answers differ.
 fn transport(protocol: Protocol) -> Transport {
-    if protocol.is_datagram() { Transport::Udp } else { Transport::Tcp }
+    match (protocol.is_datagram(), protocol.is_encrypted()) {
+        (true, _) => Transport::Udp,
+        (false, false) => Transport::Tcp,
+        // Which of them makes no difference to an answer.
+        (false, true) => Transport::Tls,
+    }
 }
 
 /// Answers questions about our zones; what is about no zone of ours goes to another handler, if there is one.

@@ -21,6 +21,7 @@ mod relation;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod values;
 
 use std::fs::File;
@@ -36,6 +37,7 @@ pub use page::Page;
 pub use public::{ForwardedHeader, Public};
 pub use relation::Relation;
 pub use schema::{Acl, AnyAnswer, Authority, Dataset, Dns, Guard, Http, Load, OnExpire, Settings, Tcp, Workers, Zone};
+pub use tls::{Tls, TlsVersion};
 
 use crate::diag::{Diagnostic, Severity};
 
@@ -130,6 +132,8 @@ impl Settings {
             &mut jobs.webhook_secret_file,
             &mut self.relation.socket,
             &mut self.dns.cookies.secret_file,
+            &mut self.tls.certificate_file,
+            &mut self.tls.key_file,
         ];
         for file in single.into_iter().flatten() {
             *file = base.join(&*file);

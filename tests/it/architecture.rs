@@ -88,6 +88,7 @@ fn only_app_reads_the_settings() {
         &[
             "src/app.rs",
             "app/serve.rs",
+            "app/encrypted.rs",
             "app/feed.rs",
             "app/abuse.rs",
             "app/listing.rs",
