@@ -98,9 +98,10 @@ fn texts(world: &World, resolver: &Resolver, size: u16, udp_size_max: u16) {
             of(&after) - of(&before)
         };
         let over_tcp = more(&[("transport", "tcp"), ("type", "TXT")]);
-        // 180 octets of text and what stands around them for each value.
+        // 180 octets of text and what stands around them for each value. What fits may still come over TCP: a resolver that once had no
+        // answer in time tries smaller sizes.
         let fits = values * 200 < room;
-        assert!((over_tcp > 0.0) != fits, "{name}: {over_tcp} TXT queries over TCP, with {room} octets of room");
+        assert!(fits || over_tcp > 0.0, "{name}: no TXT query over TCP, with {room} octets of room");
     }
     // And a client of the resolver with little room is told to come again.
     let small = query(&format!("{}.{ZONE}", MANY[1]), TXT).flags(RD).edns(edns(512));
@@ -212,7 +213,7 @@ fn the_same_list_by_rbldnsd_loses_subjects() {
             let resolver = kind.start(Mode::Recurse, 1232, &world.anchor);
             let client = Udp::new(resolver.dns);
             let lost_ones = lost(&client, CONTROL, &listed, &mut Random::new(7), false);
-            println!("{version}: {} of {} lost by way of rbldnsd", lost_ones.len(), listed.len());
+            println!("{version}: {} of {} lost by way of rbldnsd: {lost_ones:#?}", lost_ones.len(), listed.len());
             assert!(!lost_ones.is_empty(), "{version} finds all that rbldnsd lists");
             // Asked directly, rbldnsd lists them all: it is the way down that loses them.
             let direct = Udp::new(world::RBLDNSD.into());
