@@ -4,8 +4,10 @@
 //! shows what comes back; the host is listed; its null senders are refused while all else goes on, and our users' mail to it is refused
 //! before it brings more callouts. Then its operator mends it, the term ends, and mail flows again.
 
+mod configuration;
 mod dnsbld;
 mod outbound;
+mod safe_mode;
 mod services;
 mod world;
 
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 use crate::machine::{Machine, done};
 use crate::peers::{EXIM_LOG, Exim, Reply, Smtp, probe};
 use crate::server::get;
+use configuration::their_exim;
 use world::{BYSTANDER, OURS, Ours, PAGES, TERM_S, THEIRS, World};
 
 /// The longest time from the end of the session that suffices to the answer of the list.
@@ -76,7 +79,7 @@ fn tell(side: Ours) {
     let Some(world) = World::new(side) else { return };
     let dnsbld = world.dnsbld("");
     world.start_ours();
-    Exim::start(&world.theirs, &world.their_exim(true));
+    Exim::start(&world.theirs, &their_exim(true));
     let (zone, users) = ("bl.example.net", ["alice", "bob", "carol"]);
 
     // Our users write to Eve, and each mail brings a callout: first about an invented address, then about the sender.
@@ -143,7 +146,7 @@ fn tell(side: Ours) {
     assert_eq!(later["expires"], why["expires"], "{later}");
 
     // Their operator mends it, the term ends, and mail flows again.
-    world.theirs.put("/etc/exim4/exim4.conf", &world.their_exim(false));
+    world.theirs.put("/etc/exim4/exim4.conf", &their_exim(false));
     world.theirs.run("kill -HUP $(cat /run/exim4/exim.pid)");
     let expires: jiff::Timestamp = why["expires"].as_str().unwrap().parse().unwrap();
     let last: jiff::Timestamp = why["last"].as_str().unwrap().parse().unwrap();
