@@ -6,7 +6,7 @@ use crate::peers::Postfix;
 
 /// Start our Postfix, with mailboxes for our users and these lines more.
 pub fn start_postfix(machine: &Machine, main_cf: &str, master_cf: &str) {
-    let usual = "mydestination = example.org\nlocal_recipient_maps = inline:{{alice=1} {bob=1} {carol=1} {dave=1}}\n\
+    let usual = "mydestination = example.org\nlocal_recipient_maps = inline:{{alice=1} {bob=1} {carol=1} {dave=1} {you=1}}\n\
                  local_transport = virtual\nvirtual_mailbox_domains =\nvirtual_mailbox_base = /var/mail\n\
                  virtual_mailbox_maps = inline:{{alice@example.org=alice} {bob@example.org=bob} {carol@example.org=carol} {dave@example.org=dave}}\n\
                  virtual_uid_maps = static:64104\nvirtual_gid_maps = static:64104\nmynetworks = 127.0.0.0/8\n";

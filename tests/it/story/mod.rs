@@ -6,6 +6,7 @@
 
 mod configuration;
 mod dnsbld;
+mod first;
 mod outbound;
 mod safe_mode;
 mod services;
