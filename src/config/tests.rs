@@ -561,6 +561,7 @@ fn the_manual_is_complete() {
         "tcp",
         "http",
         "public",
+        "page",
         "load",
         "acl",
         "feed",

@@ -76,12 +76,13 @@ fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     hops
 }
 
-/// Split at a separator outside of quotes. A quoted pair (`\"`) does not occur in addresses, so it ends the quote: what
-/// comes then is no address and is not believed.
+/// Split at a separator outside of quotes (RFC 9110 section 5.6.4).
 fn split_unquoted(text: &str, separator: char) -> Vec<&str> {
-    let mut quoted = false;
+    let (mut quoted, mut escaped) = (false, false);
     text.split(|c| {
-        quoted ^= c == '"';
+        let literal = escaped;
+        escaped = quoted && !literal && c == '\\';
+        quoted ^= c == '"' && !literal;
         c == separator && !quoted
     })
     .collect()
@@ -147,6 +148,8 @@ mod tests {
             ("for=192.0.2.43, for=unknown, for=10.1.1.1", "10.1.1.1"),
             ("proto=https", "10.0.0.1"),
             ("by=\"x\\\", for=192.0.2.43", "10.0.0.1"),
+            ("by=\"x\\\",y\", for=192.0.2.43", "192.0.2.43"),
+            ("by=\"x\\\\\", for=192.0.2.43", "192.0.2.43"),
         ];
         for (line, expected) in cases {
             assert_eq!(told("10.0.0.1", &[("forwarded", line)], ForwardedHeader::Forwarded), *expected, "{line}");

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response, StatusCode};
+use axum::http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -233,19 +233,26 @@ async fn respond(
     mut request: Request<Body>,
     peer: IpAddr,
     shared: Arc<Shared>,
-    _under_way: UnderWay,
+    under_way: UnderWay,
 ) -> Result<Response<Body>, Infallible> {
     let options = &shared.options;
     let client = client::client(peer, request.headers(), &options.trusted_proxies, options.forwarded_header);
     request.extensions_mut().insert(client);
-    match timeout(Duration::from_millis(options.request_ms_max), shared.router.call(request)).await {
-        Ok(answered) => answered,
+    let pipelined = request.version() <= Version::HTTP_11;
+    let answered = timeout(Duration::from_millis(options.request_ms_max), shared.router.call(request)).await;
+    let mut response = match answered {
+        Ok(Ok(response)) => response,
         Err(_) => {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
-            Ok(response)
+            response
         }
+    };
+    // Requests that have come already would be served before the connection's task has its turn.
+    if pipelined && under_way.0.is_spent() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    Ok(response)
 }
 
 /// What a connection is doing.
@@ -290,6 +297,11 @@ impl Activity {
             self.spent.notify_one();
         }
         UnderWay(Arc::clone(self))
+    }
+
+    /// Whether no further request is allowed.
+    fn is_spent(&self) -> bool {
+        self.lock().left == 0
     }
 
     /// Since when nothing is under way; `None` while something is.

@@ -44,7 +44,9 @@ impl Asked {
         let plain = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
         // No top-level domain is a number (RFC 3696 section 2): that is an address with a slip in it.
         let last = text.rsplit('.').next().unwrap_or_default();
-        if !text.bytes().all(plain) || last.bytes().all(|c| c.is_ascii_digit()) {
+        // Zone files pass over empty labels; here they are slips.
+        let slip = text.split('.').any(str::is_empty);
+        if slip || !text.bytes().all(plain) || last.bytes().all(|c| c.is_ascii_digit()) {
             return Err(BadAsked);
         }
         text.parse::<Name>().map(|name| Self::Name(name.to_lower())).map_err(|_| BadAsked)
