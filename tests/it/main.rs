@@ -8,7 +8,7 @@
 //! `sendmail`, on a `machine` each, and the whole `story`), by documentation (`pages`), and by what goes wrong (`reload`, `garbage`). See
 //! `CONTRIBUTING.md` for how to run them.
 //!
-//! Real programs that ask lists, resolvers (`resolvers`) and mail filters (`consumers`), are run in a network of the test's own
+//! Real programs that ask lists, resolvers (`resolvers`) and mail filters (`consumers`, `rspamd_milter`), are run in a network of the test's own
 //! (`namespace`) and ended with it (`daemon`).
 
 mod access;
@@ -43,6 +43,7 @@ mod rbldnsd_mode;
 mod reallists;
 mod reload;
 mod resolvers;
+mod rspamd_milter;
 mod sendmail;
 mod server;
 mod settings;

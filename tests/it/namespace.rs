@@ -24,26 +24,30 @@ impl Drop for Holder {
     }
 }
 
+/// Whether namespaces can be made here; otherwise the test is skipped.
+pub fn have() -> bool {
+    let made = Command::new("unshare").args(["--net", "ip", "link", "set", "lo", "up"]).output();
+    let made = made.is_ok_and(|output| output.status.success());
+    if !made {
+        skip("the right to make network namespaces");
+    }
+    made
+}
+
 /// Run a test on a thread inside a new namespace whose loopback interface has these addresses (`192.0.2.53/32`) besides
-/// 127.0.0.1 and ::1. Nothing is run where namespaces can not be made.
+/// 127.0.0.1 and ::1.
 pub fn inside(addresses: &[&str], test: impl FnOnce() + Send) {
     let adds: String = addresses.iter().map(|address| format!("ip addr add {address} dev lo && ")).collect();
     let script = format!("ip link set lo up && {adds}echo ready && exec cat");
-    let holder = Command::new("unshare")
+    let child = Command::new("unshare")
         .args(["--net", "sh", "-c", &script])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn();
-    let mut said = [0; 5];
-    let mut holder = match holder {
-        Ok(child) if rustix::process::geteuid().is_root() => Holder(child),
-        Ok(child) => return drop((Holder(child), skip("the right to make network namespaces"))),
-        Err(_) => return skip("unshare"),
-    };
-    if holder.0.stdout.as_mut().unwrap().read_exact(&mut said).is_err() || &said != b"ready" {
-        return skip("the right to make network namespaces");
-    }
+        .spawn()
+        .unwrap();
+    let (mut holder, mut said) = (Holder(child), [0; 5]);
+    let told = holder.0.stdout.as_mut().unwrap().read_exact(&mut said);
+    assert!(told.is_ok() && &said == b"ready", "the namespace could not be made");
     std::thread::scope(|scope| {
         let thread = scope.spawn(move || {
             let link = File::open(format!("/proc/{}/ns/net", holder.0.id())).unwrap();

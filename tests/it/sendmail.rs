@@ -39,7 +39,7 @@ datasets = [{ type = \"generic\", files = [\"none.zone\"] }]
 ";
 
 /// Client, sender, and what the reply to RCPT begins with and has in it.
-const CASES: [(&str, &str, &str, &str); 6] = [
+const CASES: [(&str, &str, &str, &str); 10] = [
     (
         "203.0.113.9",
         "",
@@ -53,8 +53,12 @@ const CASES: [(&str, &str, &str, &str); 6] = [
         "550 5.7.1",
         "Backscatter: 203.0.113.10 is listed, see https://bl.example.net/lookup/203.0.113.10",
     ),
+    ("203.0.113.10", "postmaster@example.com", "550 5.7.1", "Backscatter: 203.0.113.10 is listed"),
+    ("203.0.113.10", "double-bounce1a2b@example.com", "550 5.7.1", "Backscatter: 203.0.113.10 is listed"),
+    ("203.0.113.10", "not-double-bounce@example.com", "250 ", "Recipient ok"),
     ("203.0.113.10", "bob@example.com", "250 ", "Recipient ok"),
     ("203.0.113.11", "", "250 ", "Recipient ok"),
+    ("203.0.113.11", "postmaster@example.com", "250 ", "Recipient ok"),
     ("203.0.113.11", "bob@example.com", "250 ", "Recipient ok"),
 ];
 

@@ -36,7 +36,7 @@ pub struct Resolver {
     /// Where it answers.
     pub dns: SocketAddr,
     /// The process; it ends with it.
-    _daemon: Daemon,
+    daemon: Daemon,
     /// Its files.
     _dir: tempfile::TempDir,
 }
@@ -50,7 +50,7 @@ server:
     directory: \"{dir}\"
     pidfile: \"\"
     use-syslog: no
-    log-servfail: yes
+    verbosity: 2
     root-hints: \"{dir}/root.hints\"
     trust-anchor: \". DNSKEY {anchor}\"
     qname-minimisation: yes
@@ -112,6 +112,15 @@ trust_anchors.set_insecure({ 'bl.example.net' })
 policy.add(policy.suffix(policy.FORWARD('192.0.2.53'), policy.todnames({ 'bl.example.net' })))
 ";
 
+impl Resolver {
+    /// Hold that nothing had to be asked again because letters' case did not come back as it was sent: Unbound says so.
+    pub fn kept_case(&self) {
+        let log = self.daemon.log();
+        let found = log.lines().find(|line| line.contains("Capsforid") || line.contains("0x20"));
+        assert!(found.is_none(), "{found:?}");
+    }
+}
+
 impl Kind {
     /// The program's name.
     pub fn program(self) -> &'static str {
@@ -122,10 +131,9 @@ impl Kind {
         }
     }
 
-    /// What it says of its version; nothing when it is not installed.
-    pub fn version(self) -> Option<String> {
-        program(self.program())?;
-        Some(version(self.program(), "-V"))
+    /// What it says of its version.
+    pub fn version(self) -> String {
+        version(self.program(), "-V")
     }
 
     /// The settings that make it forward, and those that the documentation has for asking us directly.
@@ -177,6 +185,6 @@ impl Kind {
             let reply = client.try_exchange(&question.wire(), Duration::from_millis(500));
             reply.is_some_and(|reply| reply.answers().contains("A 192.0.2.53"))
         });
-        Resolver { dns, _daemon: daemon, _dir: dir }
+        Resolver { dns, daemon, _dir: dir }
     }
 }

@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 use self::kinds::{Kind, Mode, Resolver};
 use self::subjects::{COUNT, MANY, Subject, VALUES, subjects};
 use self::world::{ADDRESSES, CONTROL, World, ZONE};
+use crate::daemon::program;
 use crate::garbage::Random;
 use crate::message::{A, NS, Query, Reply, TXT, edns, query};
 use crate::metrics::Scrape;
@@ -97,9 +98,10 @@ fn texts(world: &World, resolver: &Resolver, size: u16, udp_size_max: u16) {
             of(&after) - of(&before)
         };
         let over_tcp = more(&[("transport", "tcp"), ("type", "TXT")]);
-        // 180 octets of text and what stands around them for each value.
+        // 180 octets of text and what stands around them for each value. What fits may still come over TCP: a resolver that once had no
+        // answer in time tries smaller sizes.
         let fits = values * 200 < room;
-        assert!((over_tcp > 0.0) != fits, "{name}: {over_tcp} TXT queries over TCP, with {room} octets of room");
+        assert!(fits || over_tcp > 0.0, "{name}: no TXT query over TCP, with {room} octets of room");
     }
     // And a client of the resolver with little room is told to come again.
     let small = query(&format!("{}.{ZONE}", MANY[1]), TXT).flags(RD).edns(edns(512));
@@ -107,16 +109,26 @@ fn texts(world: &World, resolver: &Resolver, size: u16, udp_size_max: u16) {
     assert!(reply.tc(), "{reply:?}");
 }
 
+/// What a resolver says of its version; nothing, and the test is skipped, when it, the root's server, what reads the root's key or the
+/// right to make a network is absent.
+fn ready(kind: Kind) -> Option<String> {
+    if let Some(absent) = [kind.program(), "knotd", "dig"].into_iter().find(|name| program(name).is_none()) {
+        skip(absent);
+        return None;
+    }
+    namespace::have().then(|| kind.version())
+}
+
 /// Meet one kind of resolver in all ways.
 fn meet(kind: Kind) {
-    let Some(version) = kind.version() else { return skip(kind.program()) };
+    let Some(version) = ready(kind) else { return };
     for (mode, size, udp_size_max) in WAYS {
         namespace::inside(&ADDRESSES, || {
             // Other questions each time; a seed that fails is in the output.
             let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
             println!("{version}, {mode:?}, EDNS size {size}, seed {seed}");
             let (random, listed) = (&mut Random::new(seed), subjects(seed, COUNT));
-            let Some(world) = World::start(&listed, udp_size_max, mode != Mode::Direct) else { return skip("knotd") };
+            let world = World::start(&listed, udp_size_max, mode != Mode::Direct);
             let resolver = kind.start(mode, size, &world.anchor);
             let client = Udp::new(resolver.dns);
             let lost_ones = lost(&client, ZONE, &listed, random, true);
@@ -131,6 +143,7 @@ fn meet(kind: Kind) {
             world.list_later(&listed);
             let lost_ones = lost(&client, ZONE, &later, random, true);
             assert!(lost_ones.is_empty(), "listed later, {} of {} lost: {lost_ones:#?}", lost_ones.len(), later.len());
+            resolver.kept_case();
         });
     }
 }
@@ -188,18 +201,19 @@ fn every_buffer_size_is_kept() {
 /// there, these tests would prove nothing.
 #[test]
 fn the_same_list_by_rbldnsd_loses_subjects() {
+    if program("rbldnsd").is_none() {
+        return skip("rbldnsd");
+    }
     for kind in [Kind::Unbound, Kind::Bind] {
-        let Some(version) = kind.version() else { return skip(kind.program()) };
+        let Some(version) = ready(kind) else { return };
         namespace::inside(&ADDRESSES, || {
             let listed = subjects(7, 10);
-            let Some(world) = World::start(&listed, 1232, true) else { return skip("knotd") };
-            if world.control.is_none() {
-                return skip("rbldnsd");
-            }
+            let world = World::start(&listed, 1232, true);
+            assert!(world.control.is_some(), "rbldnsd serves the same list");
             let resolver = kind.start(Mode::Recurse, 1232, &world.anchor);
             let client = Udp::new(resolver.dns);
             let lost_ones = lost(&client, CONTROL, &listed, &mut Random::new(7), false);
-            println!("{version}: {} of {} lost by way of rbldnsd", lost_ones.len(), listed.len());
+            println!("{version}: {} of {} lost by way of rbldnsd: {lost_ones:#?}", lost_ones.len(), listed.len());
             assert!(!lost_ones.is_empty(), "{version} finds all that rbldnsd lists");
             // Asked directly, rbldnsd lists them all: it is the way down that loses them.
             let direct = Udp::new(world::RBLDNSD.into());
