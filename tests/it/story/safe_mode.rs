@@ -121,5 +121,9 @@ fn postfix_asks_for_null_senders_alone() {
 fn exim_asks_for_null_senders_alone() {
     ask("exim", |machine| {
         Exim::start(machine, &our_exim("acl", ""));
+        // As the page says how to try it.
+        let session = r"EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<alice@example.org>\r\nQUIT\r\n";
+        let told = machine.run(&format!("printf '{session}' | exim4 -bh 198.51.100.25"));
+        assert!(told.contains("550-Backscatter or sender callouts: Sender callouts"), "{told}");
     });
 }
