@@ -108,7 +108,7 @@ impl Smtp {
         loop {
             let begin = reply.len();
             let octets = self.stream.read_line(&mut reply).unwrap();
-            if octets == 0 || reply[begin..].as_bytes().get(3) != Some(&b'-') {
+            if octets == 0 || reply.as_bytes().get(begin + 3) != Some(&b'-') {
                 return reply;
             }
         }

@@ -1,5 +1,7 @@
 //! Each piece of evidence of a host, for its owner and for the operator.
 
+use std::collections::BTreeSet;
+
 use rusqlite::Connection;
 
 use super::mask::Hidden;
@@ -35,7 +37,7 @@ pub struct Detail {
 /// A piece of evidence as it is shown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
-    /// When, in milliseconds since 1970 (UTC); where a trap is concerned, the beginning of the day.
+    /// When, in milliseconds since 1970 (UTC); of a day with a trap, its beginning.
     pub time_ms: i64,
     /// Only the day is told.
     pub day_only: bool,
@@ -49,7 +51,7 @@ pub struct Seen {
     pub state: State,
     /// Recipients that it is about.
     pub recipients: usize,
-    /// What the log said, masked; nothing where a trap is concerned, or when it is no longer kept.
+    /// What the log said, masked; nothing of a day with a trap, and when it is no longer kept.
     pub lines: Vec<String>,
 }
 
@@ -60,11 +62,16 @@ pub fn of(store: &Connection, ledger: &Ledger, subject: Subject, now_ms: i64) ->
     let hidden = Hidden::of(&options.traps, &options.trap_domains);
     let standing = policy::standing(&judged.history, &options.policy, now_ms);
     let known = judged.history.pieces.iter().zip(&standing.weights);
+    // All of a day with a trap is told alike: from what else is shown of it the owner could tell which of his sessions it was.
+    let day = |time_ms: i64| time_ms.div_euclid(DAY_MS);
+    let trap_days: BTreeSet<i64> =
+        judged.events.iter().filter(|event| of_trap(event)).map(|e| day(e.time_ms)).collect();
     let mut pieces: Vec<(i64, bool, usize)> = (known.enumerate())
         .filter(|(_, (_, (state, _)))| *state != State::Ahead)
         .map(|(at, (piece, _))| {
-            let trap = of_trap(&judged.events[piece.event]);
-            (if trap { piece.time_ms.div_euclid(DAY_MS) * DAY_MS } else { piece.time_ms }, trap, at)
+            let times = [piece.time_ms, judged.events[piece.event].time_ms];
+            let trap = times.iter().any(|&time_ms| trap_days.contains(&day(time_ms)));
+            (if trap { day(piece.time_ms) * DAY_MS } else { piece.time_ms }, trap, at)
         })
         .collect();
     // By the time that is shown: the order must not tell more than that.

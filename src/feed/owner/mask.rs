@@ -10,8 +10,8 @@ pub struct Hidden(Vec<Box<[u8]>>);
 impl Hidden {
     /// The domains of traps: those of which every address is one, and those of single addresses.
     pub fn of(traps: &[Box<str>], trap_domains: &[Box<str>]) -> Self {
-        let of_address = |trap: &Box<str>| trap.rsplit_once('@').map(|(_, domain)| domain.into());
-        let mut all: Vec<Box<str>> = traps.iter().filter_map(of_address).chain(trap_domains.iter().cloned()).collect();
+        let of_addresses = traps.iter().filter_map(|trap| trap.rsplit_once('@').map(|(_, domain)| domain.into()));
+        let mut all: Vec<Box<str>> = of_addresses.chain(trap_domains.iter().cloned()).collect();
         all.retain(|domain| !domain.is_empty());
         // The longest first, so that what is left of a domain never shows that it began another one.
         all.sort_by_key(|domain| std::cmp::Reverse(domain.len()));

@@ -1,8 +1,8 @@
 //! What the owner of a host, and the world, may know of it; and his way off the list.
 //!
 //! The world is told what the stored listing says: kinds, counts, times. Who asks from the host itself, or with the operator's
-//! token, is shown each piece of evidence with what the log said, masked. Nobody is told what a trap is: lines of sessions with
-//! a trap are kept back, their time is told to the day, and the traps' domains are taken out of all others.
+//! token, is shown each piece of evidence with what the log said, masked. Nobody is told what a trap is: of a day
+//! with a trap no lines are shown and no times but the day, and the traps' domains are taken out of all other lines.
 
 mod detail;
 mod mask;

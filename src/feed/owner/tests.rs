@@ -67,18 +67,22 @@ fn the_owner_is_shown_masked_lines_and_no_trap() {
     let (_dir, records, mut store, ledger) = records();
     let mut rows: Vec<Row> =
         (0..5).map(|n| callout(n, n * 10, "to=<u***@example.org>, helo=<x\u{1b}.Trap.Example>")).collect();
-    rows.push(trapped(9, 45));
+    // On the next day, with other evidence before and after it.
+    let next = 1440;
+    rows.extend([callout(7, next + 1, "secret"), trapped(9, next + 45), callout(8, next + 50, "secret")]);
     put(&mut store, &ledger, rows);
-    let detail = records.about(HOST.parse().unwrap(), 50 * MINUTE, true).unwrap().detail.unwrap();
-    assert_eq!((detail.pieces.len(), detail.more), (6, 0));
-    let traps: Vec<&Seen> = detail.pieces.iter().filter(|piece| piece.signal == Signal::TrapMail).collect();
-    assert_eq!(traps.len(), 1);
-    // Its place in the order tells no more than its day.
-    assert_eq!((traps[0].time_ms, traps[0].day_only, traps[0].lines.len()), (0, true, 0));
-    assert_eq!(detail.pieces[0].time_ms, 40 * MINUTE);
-    assert_eq!(detail.pieces[0].lines, ["to=<u***@example.org>, helo=<x\\x1b.***>"]);
+    let detail = records.about(HOST.parse().unwrap(), (next + 60) * MINUTE, true).unwrap().detail.unwrap();
+    assert_eq!((detail.pieces.len(), detail.more), (8, 0));
+    let traps = detail.pieces.iter().filter(|piece| piece.signal == Signal::TrapMail);
+    assert_eq!(traps.count(), 1);
+    // What is shown of that day tells no more than the day, whatever it is.
+    for piece in &detail.pieces[..3] {
+        assert_eq!((piece.time_ms, piece.day_only, piece.lines.len()), (next * MINUTE, true, 0));
+    }
+    assert_eq!(detail.pieces[3].time_ms, 40 * MINUTE);
+    assert_eq!(detail.pieces[3].lines, ["to=<u***@example.org>, helo=<x\\x1b.***>"]);
     assert!(!format!("{detail:?}").to_lowercase().contains("trap.example"));
-    assert!(detail.score > 0 && detail.threshold == 12_000 && detail.sessions == 6, "{detail:?}");
+    assert!(detail.score > 0 && detail.threshold == 12_000 && detail.sessions == 8, "{detail:?}");
 }
 
 #[test]

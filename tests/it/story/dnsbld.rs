@@ -46,6 +46,12 @@ impl<'m> Dnsbld<'m> {
         }
     }
 
+    /// End it, and wait until it has.
+    pub fn stop(mut self) {
+        self.machine.run("kill $(pidof dnsbld)");
+        assert!(self.entered.wait().unwrap().success());
+    }
+
     /// The TXT of a listed IPv4 address in a zone; nothing when it is not listed.
     pub fn listed(&self, ip: &str, zone: &str) -> Option<String> {
         let reversed: Vec<&str> = ip.split('.').rev().collect();

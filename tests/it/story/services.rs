@@ -1,5 +1,6 @@
 //! What `docs/joe-jobs.md` shows, in the real Postfix and Exim: an address under attack is protected, and the neighbour rule is asked.
 
+use super::configuration::{our_exim, start_postfix};
 use super::world::{OURS, Ours, World};
 use crate::joe_jobs::bounces;
 use crate::machine::Machine;
@@ -69,7 +70,7 @@ fn postfix_asks_the_policy_service() {
     let _dnsbld = world.dnsbld(&settings());
     let [_, flooded, ..] = &blocks(PAGE, "### Postfix, by the policy service")[..] else { panic!("two blocks") };
     let [relation, ..] = &blocks(PAGE, "### Postfix")[..] else { panic!("a block") };
-    world.start_postfix(&format!("{flooded}{relation}"), "");
+    start_postfix(&world.ours, &format!("{flooded}{relation}"), "");
     let reply = probe(&world.bystander, OURS, "", VICTIM);
     assert!(reply.starts_with("250"), "{reply}");
     marked(&world, "X-Bounce-Relation: bounce_ok_neighbour", "X-Bounce-Relation: no_relation");
@@ -86,7 +87,7 @@ fn exim_asks_over_dns_and_the_policy_service() {
     let [relation, ..] = &blocks(PAGE, "### Exim")[..] else { panic!("a block") };
     let key = world.ours.read("/var/lib/dnsbld/joe-jobs.key");
     let relation = format!("warn\n{relation}add_header = X-Bounce-Relation: yes\n");
-    let with = |acl: &str| world.our_exim_with("acl", &format!("{relation}{acl}"));
+    let with = |acl: &str| our_exim("acl", &format!("{relation}{acl}"));
     Exim::start(&world.ours, &with(&by_dns.replace("KEY}", &format!("{}}}", key.trim()))));
     let reply = probe(&world.bystander, OURS, "", VICTIM);
     assert!(reply.starts_with("250"), "{reply}");

@@ -89,8 +89,8 @@ struct Refused<'a> {
     frame: Frame<'a>,
     /// What stands in the field.
     q: &'a str,
-    /// The status.
-    status: StatusCode,
+    /// What it is, in a word or two.
+    heading: &'static str,
     /// Why.
     text: &'a str,
 }
@@ -110,7 +110,16 @@ fn page(template: &impl Template) -> Response {
 /// A refusal as a page.
 pub fn refused(shared: &Page, refusal: &Refusal) -> Response {
     let options = shared.options.load();
-    let template = Refused { frame: Frame::of(&options), q: "", status: refusal.status, text: &refusal.text };
+    let heading = match refusal.status {
+        StatusCode::BAD_REQUEST => "What is that?",
+        StatusCode::FORBIDDEN => "Not like this",
+        StatusCode::NOT_FOUND => "Nothing here",
+        StatusCode::CONFLICT => "Nothing to remove",
+        StatusCode::TOO_MANY_REQUESTS => "Not yet",
+        StatusCode::SERVICE_UNAVAILABLE => "Not now",
+        _ => "Not done",
+    };
+    let template = Refused { frame: Frame::of(&options), q: "", heading, text: &refusal.text };
     refusal.stamp(page(&template))
 }
 

@@ -184,7 +184,7 @@ pub struct Evidence {
 /// A piece of evidence.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PieceView {
-    /// When; only the day, where a trap is concerned.
+    /// When; only the day, where a trap was concerned on it.
     pub time: Stamp,
     /// What it is.
     pub signal: &'static str,
@@ -255,8 +255,9 @@ pub fn of_listing(listing: &Listing) -> ListingView {
             [Code::Bounces] => "backscatter",
             _ => "sender callouts and backscatter",
         },
-        since: Stamp::Second(listing.since_ms),
-        last: Stamp::Second(seen.last_ms),
+        // To the minute, as in the text of the listing: to the second would name one session of many.
+        since: Stamp::Second(minute(listing.since_ms)),
+        last: Stamp::Second(minute(seen.last_ms)),
         until: Stamp::Second(listing.until_ms),
         term_days: listing.term_ms as f64 / DAY_MS as f64,
         nth: listing.nth,
@@ -338,6 +339,11 @@ fn of_piece(piece: Seen) -> PieceView {
         recipients: piece.recipients,
         lines: piece.lines,
     }
+}
+
+/// The minute that a time lies in.
+fn minute(ms: i64) -> i64 {
+    ms.div_euclid(60_000) * 60_000
 }
 
 /// Thousandths as points.
