@@ -1,5 +1,6 @@
 //! The wiring: settings in, each module's options out, and the operations of the command line.
 
+mod encrypted;
 mod feed;
 mod listing;
 mod public;

@@ -10,7 +10,7 @@ use crate::feed::owner::Records;
 use crate::feed::run::start::read_token;
 use crate::http::public::page::zones::Shown;
 use crate::http::public::page::{Page, PageOptions};
-use crate::http::public::{ForwardedHeader, PublicOptions};
+use crate::http::public::{ForwardedHeader, PublicOptions, Security};
 use crate::serve::limits::ConnectionCaps;
 use crate::serve::stream::StreamOptions;
 
@@ -20,7 +20,7 @@ const SECRET_OCTETS: usize = 32;
 const OWN_PAGE: &str = "/lookup/$";
 
 /// How the public listener serves; `None` where it is not enabled.
-pub(super) fn options(settings: &Settings) -> Option<PublicOptions> {
+pub(super) fn options(settings: &Settings, security: Option<Security>) -> Option<PublicOptions> {
     let public = &settings.public;
     public.enabled.then(|| PublicOptions {
         listen: public.listen,
@@ -38,6 +38,7 @@ pub(super) fn options(settings: &Settings) -> Option<PublicOptions> {
             host: public.connections_per_host_max as usize,
             net: public.connections_per_net_max as usize,
         },
+        security,
     })
 }
 

@@ -20,6 +20,7 @@ mod relation;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod values;
 
 use std::fs::File;
@@ -34,6 +35,7 @@ pub use page::Page;
 pub use public::{ForwardedHeader, Public};
 pub use relation::Relation;
 pub use schema::{Acl, AnyAnswer, Authority, Dataset, Dns, Guard, Http, Load, OnExpire, Settings, Tcp, Workers, Zone};
+pub use tls::{Tls, TlsVersion};
 
 use crate::diag::{Diagnostic, Severity};
 
@@ -123,8 +125,10 @@ impl Settings {
         }
         let jobs = &mut self.feed.joe_jobs;
         let single =
-            [&mut jobs.zone_file, &mut jobs.key_file, &mut jobs.webhook_secret_file, &mut self.relation.socket];
-        for file in single.into_iter().flatten() {
+            [&mut jobs.zone_file, &mut jobs.key_file, &mut jobs.webhook_secret_file, &mut self.relation.socket]
+                .into_iter()
+                .chain([&mut self.tls.certificate_file, &mut self.tls.key_file]);
+        for file in single.flatten() {
             *file = base.join(&*file);
         }
         if let Some(file) = &mut self.public.page.token_file {

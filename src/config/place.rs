@@ -21,9 +21,10 @@ pub(super) enum Step<'a> {
 }
 
 /// Tables that are no arrays; written `[[so]]` they would be.
-const TABLES: [&[Step<'static>]; 14] = [
+const TABLES: [&[Step<'static>]; 15] = [
     &[Step::Key("dns")],
     &[Step::Key("dns"), Step::Key("tcp")],
+    &[Step::Key("tls")],
     &[Step::Key("http")],
     &[Step::Key("public")],
     &[Step::Key("public"), Step::Key("page")],

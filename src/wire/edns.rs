@@ -4,6 +4,8 @@
 pub const OPTION_NSID: u16 = 3;
 /// Option: cookie (RFC 7873).
 pub const OPTION_COOKIE: u16 = 10;
+/// Option: how long an idle connection is kept (RFC 7828).
+pub const OPTION_KEEPALIVE: u16 = 11;
 /// Option: extended error (RFC 8914).
 pub const OPTION_EDE: u16 = 15;
 /// Octets of an OPT record without options: root, type, class, TTL, length.
@@ -20,6 +22,8 @@ pub struct Edns {
     pub dnssec_ok: bool,
     /// The client asks for the server's identifier.
     pub nsid: bool,
+    /// The client asks how long an idle connection is kept.
+    pub keepalive: bool,
 }
 
 /// An option that is broken.
@@ -35,7 +39,7 @@ impl Edns {
     /// From the class, TTL and data of an OPT record.
     pub fn read(class: u16, ttl: u32, mut data: &[u8]) -> (Self, Result<(), BadOption>) {
         let [_, version, flags, _] = ttl.to_be_bytes();
-        let mut edns = Self { udp_size: class, version, dnssec_ok: flags & 0x80 != 0, nsid: false };
+        let mut edns = Self { udp_size: class, version, dnssec_ok: flags & 0x80 != 0, ..Self::default() };
         while !data.is_empty() {
             let [code_high, code_low, len_high, len_low, rest @ ..] = data else {
                 return (edns, Err(BadOption::Overrun));
@@ -46,6 +50,7 @@ impl Edns {
             }
             match u16::from_be_bytes([*code_high, *code_low]) {
                 OPTION_NSID => edns.nsid = true,
+                OPTION_KEEPALIVE => edns.keepalive = true,
                 OPTION_COOKIE if len != 8 && !(16..=40).contains(&len) => return (edns, Err(BadOption::Cookie)),
                 _ => {}
             }

@@ -84,7 +84,15 @@ fn only_app_reads_the_settings() {
         sources("src").into_iter().filter(|file| !file.components().any(|part| part.as_os_str() == "config")).collect();
     absent(
         &files,
-        &["src/app.rs", "app/serve.rs", "app/feed.rs", "app/listing.rs", "app/public.rs", "app/relation.rs"],
+        &[
+            "src/app.rs",
+            "app/serve.rs",
+            "app/encrypted.rs",
+            "app/feed.rs",
+            "app/listing.rs",
+            "app/public.rs",
+            "app/relation.rs",
+        ],
         &["crate::config", "config::Settings"],
     );
 }
