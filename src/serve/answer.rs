@@ -193,7 +193,7 @@ impl Prepared {
             Message::Short => Outcome::Drop(Dropped::Short),
             Message::Response => Outcome::Drop(Dropped::Response),
             _ if matches!(global, Access::Ignore) => Outcome::Drop(Dropped::Policy),
-            Message::Query => answer(&self.query, self.place.as_ref(), context, snapshot, global, buf),
+            Message::Query => answer(&self.query, self.place.as_ref(), context, snapshot, &global, buf),
             Message::Error(error) => {
                 let opt = error.edns.map(|edns| opt(&edns, context, error_ede(error.rcode)));
                 let reply = Writer::new(buf, error.question_end, usize::MAX, 0);
@@ -231,7 +231,7 @@ fn answer(
     place: Option<&Place>,
     context: &Context<'_>,
     snapshot: &Snapshot,
-    global: Access<'_>,
+    global: &Access<'_>,
     buf: &mut [u8],
 ) -> Outcome {
     let size = match (context.transport, query.edns) {
@@ -309,7 +309,12 @@ impl<'s> Reply<'_, '_, '_, 's> {
 
     /// A question of class IN; gives the zone's slot as well. `None`: an access list wants no answer.
     #[inline]
-    fn internet(&mut self, snapshot: &'s Snapshot, place: Option<&Place>, global: Access<'s>) -> Option<(u16, Listed)> {
+    fn internet(
+        &mut self,
+        snapshot: &'s Snapshot,
+        place: Option<&Place>,
+        global: &Access<'s>,
+    ) -> Option<(u16, Listed)> {
         let query = self.query;
         let found = place.and_then(|place| Some((&**snapshot.zones.get(place.number)?, place)));
         let Some((zone, place)) = found else {
@@ -321,8 +326,10 @@ impl<'s> Reply<'_, '_, '_, 's> {
                 _ => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
             }
         } else {
-            self.access = zone.access(global, self.context.client);
-            match (zone.state, self.access) {
+            if snapshot.acl.is_some() || zone.acl.is_some() {
+                self.access = zone.access(*global, self.context.client);
+            }
+            match (zone.state, &self.access) {
                 (_, Access::Ignore) => return None,
                 (ZoneState::NotReady, _) => self.refuse(rcode::SERVFAIL, Some(ede::NOT_READY)),
                 (ZoneState::Expired, _) => self.refuse(rcode::SERVFAIL, Some(ede::INVALID_DATA)),
@@ -499,17 +506,34 @@ impl<'s> Reply<'_, '_, '_, 's> {
         room: Result<(), NoRoom>,
         exists: bool,
     ) {
+        let policy = self.context.policy;
+        let seldom = policy.authority || self.query.qtype == rtype::NS;
+        match room {
+            Ok(()) if self.writer.count(Section::Answer) > 0 && !seldom => {}
+            Ok(()) if self.writer.count(Section::Answer) == 0 => {
+                self.head.rcode = if exists { rcode::NOERROR } else { rcode::NXDOMAIN };
+                self.head.truncated = self.soa(zone, Section::Authority, true).is_err();
+            }
+            _ => self.close_seldom(snapshot, zone, number, start, room),
+        }
+    }
+
+    /// The same where there is no room, or where more belongs to the answer.
+    #[inline(never)]
+    fn close_seldom(
+        &mut self,
+        snapshot: &Snapshot,
+        zone: &Zone,
+        number: usize,
+        start: usize,
+        room: Result<(), NoRoom>,
+    ) {
         if room.is_err() {
             // A part of a record set would be taken for all of it; the client asks again over TCP.
             if self.context.transport == Transport::Udp {
                 self.writer.take_back(Section::Answer, start);
             }
             self.head.truncated = true;
-            return;
-        }
-        if self.writer.count(Section::Answer) == 0 {
-            self.head.rcode = if exists { rcode::NOERROR } else { rcode::NXDOMAIN };
-            self.head.truncated = self.soa(zone, Section::Authority, true).is_err();
             return;
         }
         let apex_ns = self.query.qtype == rtype::NS;
