@@ -128,7 +128,7 @@ impl Hosts {
     }
 
     /// The value id of an address.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, address: u32) -> Option<u32> {
         let row = match &self.keys {
             HostKeys::Whole(keys) => keys.find(address)?,

@@ -160,6 +160,8 @@ struct Place {
     number: usize,
     /// Labels of the name below the zone's.
     below: usize,
+    /// Octets of the name before the zone's.
+    start: usize,
     /// What they say.
     form: Address,
 }
@@ -179,7 +181,7 @@ impl Prepared {
             && let Some((zone, number, below)) = snapshot.find_zone(&self.query.name)
         {
             let form = zone::address(&self.query.name, below);
-            self.place = Some(Place { number, below, form });
+            self.place = Some(Place { number, below, start: self.query.name.start(below), form });
             zone.prefetch(&self.query.name, below, &form);
         }
     }
@@ -335,7 +337,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
                 (ZoneState::Expired, _) => self.refuse(rcode::SERVFAIL, Some(ede::INVALID_DATA)),
                 (ZoneState::Ready, Access::Refuse) => self.refuse(rcode::REFUSED, Some(ede::PROHIBITED)),
                 (ZoneState::Ready, Access::Open | Access::Empty | Access::Listed(_)) => {
-                    self.writer.set_zone(query.name.start(place.below));
+                    self.writer.set_zone(place.start);
                     self.head.authoritative = true;
                     if place.below == 0 { self.apex(snapshot, zone, place) } else { self.entry(snapshot, zone, place) }
                 }
@@ -426,7 +428,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// Put what the datasets have for the name into the answer.
-    #[inline]
+    #[inline(always)]
     fn data(&mut self, zone: &'s Zone, place: &Place) -> (Existence, Result<(), NoRoom>) {
         match self.query.qtype {
             wanted @ (rtype::A | rtype::TXT) => self.set(zone, place, wanted),
@@ -458,7 +460,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
 
     /// Put one record set into the answer: equal records once, and all under the smallest of their TTLs (RFC 2181
     /// section 5.2).
-    #[inline]
+    #[inline(always)]
     fn set(&mut self, zone: &'s Zone, place: &Place, wanted: u16) -> (Existence, Result<(), NoRoom>) {
         let mut set = RecordSet::new(&mut self.writer, wanted);
         let access = self.access;

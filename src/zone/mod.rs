@@ -203,6 +203,7 @@ impl Zone {
     }
 
     /// The code for a complete address, where the zone has names only and a code for that.
+    #[inline]
     pub(crate) fn wrong_kind_code(&self, form: Address) -> Option<[u8; 4]> {
         let code = self.settings.wrong_kind?;
         (!self.has_addresses && resolve::is_address(form)).then(|| code.octets())
@@ -337,6 +338,7 @@ impl Snapshot {
     }
 
     /// Whether a served zone lies below a name.
+    #[inline]
     pub(crate) fn has_zone_below(&self, name: &QueryName) -> bool {
         self.nested && self.index.get(name.labels_from(0)).is_some_and(|hit| hit.parent)
     }
