@@ -114,7 +114,7 @@ fn four_octets(name: &QueryName) -> Option<(u32, usize)> {
         // missing in front is 0.
         let digits = (word ^ 0x30_3030) << 8 >> (32 - 8 * len);
         // Adding 6 carries an octet over 9 into its upper half, or it was there before.
-        no_digit |= digits + 0x06_0606 | digits;
+        no_digit |= (digits + 0x06_0606) | digits;
         // Negative above 2, 5, 5.
         too_large |= 0x02_0505u32.wrapping_sub(digits);
         // Ones, tens and hundreds times 1, 10 and 100 meet in the uppermost octet.
