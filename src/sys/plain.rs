@@ -129,6 +129,8 @@ mod tests {
         server.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         client.send_to(b"hello", server.local_addr().unwrap()).unwrap();
         assert_eq!(batch.receive(&server).unwrap(), 1);
+        let (buffer, len) = batch.message(0);
+        assert_eq!(&buffer[..len], b"hello");
         let datagram = batch.datagram(0);
         assert_eq!((&datagram.buffer[..datagram.len], datagram.peer), (&b"hello"[..], client.local_addr().unwrap()));
         datagram.buffer[0] = b'H';
