@@ -108,7 +108,7 @@ pub async fn serve(connection: Connection, shared: Arc<DoqShared>, mut stop: wat
     closed
 }
 
-/// One query and its answer.
+/// One query and its answer, on a stream that is reset when there is none: dropped it would end as if it were whole.
 async fn exchange(
     mut send: SendStream,
     mut recv: RecvStream,
@@ -118,9 +118,15 @@ async fn exchange(
     let time_max = Duration::from_millis(shared.options.idle_ms_max);
     let received = match timeout(time_max, recv.read_to_end(PREFIX_OCTETS + MESSAGE_OCTETS_MAX)).await {
         Ok(Ok(received)) => received,
-        Ok(Err(ReadToEndError::TooLong)) => return Err(Violation("more than one query on a stream")),
+        Ok(Err(ReadToEndError::TooLong)) => {
+            let _ = send.reset(code::PROTOCOL_ERROR.into());
+            return Err(Violation("more than one query on a stream"));
+        }
         // The client has taken it back, or is gone.
-        Ok(Err(ReadToEndError::Read(_))) => return Ok(()),
+        Ok(Err(ReadToEndError::Read(_))) => {
+            let _ = send.reset(code::REQUEST_CANCELLED.into());
+            return Ok(());
+        }
         Err(_) => {
             // Errors mean that the stream is closed already.
             let _ = recv.stop(code::REQUEST_CANCELLED.into());
@@ -128,7 +134,13 @@ async fn exchange(
             return Ok(());
         }
     };
-    let message = message(&received)?;
+    let message = match message(&received) {
+        Ok(message) => message,
+        Err(violation) => {
+            let _ = send.reset(code::PROTOCOL_ERROR.into());
+            return Err(violation);
+        }
+    };
     let reply = match shared.responder.answer(message, client) {
         Ok(reply) => reply,
         Err(why) => {

@@ -31,7 +31,7 @@ fn udp_latency(server: &Server) -> (Duration, Duration) {
 /// Waits with and without something going on must not differ by more than the machine's own unrest.
 fn unmoved(what: &str, before: (Duration, Duration), after: (Duration, Duration)) {
     println!("UDP latency, p50 and p99: {before:?} before, {after:?} with {what}");
-    assert!(after.0 < before.0 * 3 + Duration::from_millis(1), "{what}: {before:?} before, {after:?} with it");
+    assert!(after.0 < before.0 * 3 + Duration::from_millis(3), "{what}: {before:?} before, {after:?} with it");
 }
 
 /// Octets of memory that a process has of its own.
