@@ -70,7 +70,12 @@ where
 pub async fn quic(address: SocketAddr, config: ClientConfig) -> (quinn::Endpoint, quinn::Connection) {
     let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
     let crypto = QuicClientConfig::try_from(config).unwrap();
-    endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(crypto)));
+    let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+    let mut transport = quinn::TransportConfig::default();
+    // The server alone says how long silence may last.
+    transport.max_idle_timeout(None);
+    config.transport_config(Arc::new(transport));
+    endpoint.set_default_client_config(config);
     let connection = soon(endpoint.connect(address, "localhost").unwrap()).await.unwrap();
     (endpoint, connection)
 }

@@ -75,7 +75,9 @@ fn ten_thousand_idle_connections() {
         let empty = resident_bytes(server.pid());
         fill();
         server.wait(&format!("all over {transport} to be open"), |server| open(server, transport) == each as f64);
-        memory.push((transport, (resident_bytes(server.pid()).saturating_sub(empty)) / each as u64));
+        let octets = resident_bytes(server.pid()).saturating_sub(empty) / each as u64;
+        println!("{each} idle connections over {transport}: {octets} octets each");
+        memory.push((transport, octets));
     };
     // Each has asked something, so that its buffers have been in use.
     measure("tcp", &mut || {
@@ -116,7 +118,6 @@ fn ten_thousand_idle_connections() {
             std::mem::forget(endpoint);
         });
     });
-    println!("{each} idle connections each; octets for one: {memory:?}");
     unmoved("idle connections", before, udp_latency(&server));
     for (transport, octets) in memory {
         let octets_max = match transport {
