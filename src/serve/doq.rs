@@ -195,6 +195,9 @@ fn message(received: &[u8]) -> Result<&[u8], Violation> {
 mod tests {
     use super::*;
 
+    /// What it is, what came, and the message in it or a part of what is wrong.
+    type Case<'a> = (&'a str, Vec<u8>, Result<&'a [u8], &'a str>);
+
     #[test]
     fn what_a_stream_may_carry() {
         let query = |id: u8, opt: &[u8]| {
@@ -209,7 +212,7 @@ mod tests {
         let framed = |message: &[u8]| [&(message.len() as u16).to_be_bytes()[..], message].concat();
         let good = query(0, &[]);
         let padded = query(0, &[0, 12, 0, 1, 0]);
-        let cases: &[(&str, Vec<u8>, Result<&[u8], &str>)] = &[
+        let cases: &[Case<'_>] = &[
             ("a query", framed(&good), Ok(&good)),
             ("with padding", framed(&padded), Ok(&padded)),
             ("nothing", vec![], Err("before a whole query")),
