@@ -108,7 +108,7 @@ pub async fn serve(connection: Connection, shared: Arc<DoqShared>, mut stop: wat
     closed
 }
 
-/// One query and its answer.
+/// One query and its answer, on a stream that is reset when there is none: dropped it would end as if it were whole.
 async fn exchange(
     mut send: SendStream,
     mut recv: RecvStream,
@@ -118,9 +118,15 @@ async fn exchange(
     let time_max = Duration::from_millis(shared.options.idle_ms_max);
     let received = match timeout(time_max, recv.read_to_end(PREFIX_OCTETS + MESSAGE_OCTETS_MAX)).await {
         Ok(Ok(received)) => received,
-        Ok(Err(ReadToEndError::TooLong)) => return Err(Violation("more than one query on a stream")),
+        Ok(Err(ReadToEndError::TooLong)) => {
+            let _ = send.reset(code::PROTOCOL_ERROR.into());
+            return Err(Violation("more than one query on a stream"));
+        }
         // The client has taken it back, or is gone.
-        Ok(Err(ReadToEndError::Read(_))) => return Ok(()),
+        Ok(Err(ReadToEndError::Read(_))) => {
+            let _ = send.reset(code::REQUEST_CANCELLED.into());
+            return Ok(());
+        }
         Err(_) => {
             // Errors mean that the stream is closed already.
             let _ = recv.stop(code::REQUEST_CANCELLED.into());
@@ -128,7 +134,13 @@ async fn exchange(
             return Ok(());
         }
     };
-    let message = message(&received)?;
+    let message = match message(&received) {
+        Ok(message) => message,
+        Err(violation) => {
+            let _ = send.reset(code::PROTOCOL_ERROR.into());
+            return Err(violation);
+        }
+    };
     let reply = match shared.responder.answer(message, client) {
         Ok(reply) => reply,
         Err(why) => {
@@ -184,6 +196,9 @@ fn message(received: &[u8]) -> Result<&[u8], Violation> {
 mod tests {
     use super::*;
 
+    /// What it is, what came, and the message in it or a part of what is wrong.
+    type Case<'a> = (&'a str, Vec<u8>, Result<&'a [u8], &'a str>);
+
     #[test]
     fn what_a_stream_may_carry() {
         let query = |id: u8, opt: &[u8]| {
@@ -198,7 +213,7 @@ mod tests {
         let framed = |message: &[u8]| [&(message.len() as u16).to_be_bytes()[..], message].concat();
         let good = query(0, &[]);
         let padded = query(0, &[0, 12, 0, 1, 0]);
-        let cases: &[(&str, Vec<u8>, Result<&[u8], &str>)] = &[
+        let cases: &[Case<'_>] = &[
             ("a query", framed(&good), Ok(&good)),
             ("with padding", framed(&padded), Ok(&padded)),
             ("nothing", vec![], Err("before a whole query")),

@@ -2,7 +2,7 @@
 //!
 //! `server` starts and asks it, `message` spells queries and replies, `differences` is
 //! the table of what may differ from rbldnsd, `judge` and `differential` hold answers against it.
-//! Everything else is tests: by RFC (`cookies`, `duties`, `edns`, `rate`, `streams`, `tools`), by other servers (`export`), by rbldnsd (`access`,
+//! Everything else is tests: by RFC (`cookies`, `duties`, `edns`, `rate`, `streams`, `encrypted`, `tools`), by other servers (`export`), by rbldnsd (`access`,
 //! `conformance`, `differential`, `documented`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`,
 //! `metrics`, `monitoring`, `top`), by owners of listed hosts (`lookup`), by mail servers and shippers (`feed`, `joe_jobs`), by real mail
 //! servers (`peers`, `sendmail`, on a `machine` each, and the whole `story`), by documentation (`pages`), by programs that embed us
@@ -25,6 +25,7 @@ mod duties;
 mod edns;
 #[cfg(feature = "hickory")]
 mod embed;
+mod encrypted;
 mod export;
 mod feed;
 mod garbage;
