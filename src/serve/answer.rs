@@ -228,7 +228,7 @@ impl Prepared {
             Message::Query => answer(&self.query, self.place.as_ref(), context, snapshot, global, buf),
             Message::Error(error) => {
                 let extras = Extras::of(self.query.cookie.as_ref(), context);
-                bare(error, &extras, false, context, buf)
+                bare(error, &extras, NO_ZONE, false, context, buf)
             }
             Message::CookieAlone(edns) => {
                 let extras = Extras::of(self.query.cookie.as_ref(), context);
@@ -237,7 +237,14 @@ impl Prepared {
                     Standing::Invalid => (rcode::BADCOOKIE, Some(edns)),
                     Standing::Client | Standing::Valid => (rcode::NOERROR, Some(edns)),
                 };
-                bare(ErrorReply { rcode, question_end: HEADER_LEN, qtype: 0, edns }, &extras, false, context, buf)
+                bare(
+                    ErrorReply { rcode, question_end: HEADER_LEN, qtype: 0, edns },
+                    &extras,
+                    NO_ZONE,
+                    false,
+                    context,
+                    buf,
+                )
             }
         }
     }
@@ -249,25 +256,35 @@ impl Prepared {
     }
 
     /// Instead of the answer that was written over the message in `buf`: no records and TC, so that the client asks again
-    /// over TCP. Silence for what is no question.
-    pub fn truncate(&self, buf: &mut [u8], context: &Context<'_>) -> Outcome {
+    /// over TCP. Silence for what is no question. It is counted for the zone in `zone_slot`.
+    pub fn truncate(&self, buf: &mut [u8], context: &Context<'_>, zone_slot: u16) -> Outcome {
         if self.message != Message::Query {
             return Outcome::Drop(Dropped::Rate);
         }
         let extras = Extras::of(self.query.cookie.as_ref(), context);
-        bare(self.query.with_code(rcode::NOERROR), &extras, true, context, buf)
+        bare(self.query.with_code(rcode::NOERROR), &extras, zone_slot, true, context, buf)
     }
 }
 
+/// The slot in the statistics of what is about no zone of ours.
+const NO_ZONE: u16 = 0;
+
 /// An answer without records.
 #[cold]
-fn bare(reply: ErrorReply, extras: &Extras, truncated: bool, context: &Context<'_>, buf: &mut [u8]) -> Outcome {
+fn bare(
+    reply: ErrorReply,
+    extras: &Extras,
+    zone_slot: u16,
+    truncated: bool,
+    context: &Context<'_>,
+    buf: &mut [u8],
+) -> Outcome {
     let ErrorReply { rcode, question_end, qtype, edns } = reply;
     let opt = edns.as_ref().map(|edns| extras.opt(edns, context, error_ede(rcode)));
     let writer = Writer::new(buf, question_end, usize::MAX, 0);
     let len = writer.finish(Head { rcode, truncated, ..Head::default() }, opt);
     let (listed, cookie) = (Listed::NotAsked, extras.standing);
-    Outcome::Reply { len, note: Note { zone_slot: 0, qtype, rcode, listed, truncated, cookie } }
+    Outcome::Reply { len, note: Note { zone_slot, qtype, rcode, listed, truncated, cookie } }
 }
 
 /// Answer the message `buf[..len]` in place; the reply may use all of `buf`. Both steps of [`Prepared`] at once.
@@ -314,7 +331,7 @@ fn answer(
     };
     let Reply { writer, head, ede, .. } = reply;
     if extras.refused(context) {
-        return bare(query.with_code(rcode::BADCOOKIE), &extras, false, context, buf);
+        return bare(query.with_code(rcode::BADCOOKIE), &extras, zone_slot, false, context, buf);
     }
     let len = writer.finish(head, query.edns.as_ref().map(|edns| extras.opt(edns, context, ede)));
     let (qtype, cookie) = (query.qtype, extras.standing);
