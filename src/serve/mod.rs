@@ -2,6 +2,7 @@
 
 pub mod answer;
 mod connection;
+mod context;
 pub mod cookie_secrets;
 pub mod extras;
 pub mod limits;
