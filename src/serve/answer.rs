@@ -73,7 +73,6 @@ impl Default for Prepared {
 
 impl Prepared {
     /// First step: read the message `buf[..len]` and fetch what its answer will need.
-    #[inline]
     pub fn prepare(&mut self, buf: &[u8], len: usize, snapshot: &Snapshot) {
         self.message = Message::read(buf, len, &mut self.query);
         self.place = None;
@@ -82,21 +81,20 @@ impl Prepared {
         {
             let form = zone::address(&self.query.name, below);
             self.place = Some(Place { number, below, form });
-            zone.prefetch(&self.query.name, below, form);
+            zone.prefetch(&self.query.name, below, &form);
         }
     }
 
     /// Second step: write the answer over the message in `buf`, with the same snapshot.
     ///
     /// `buf` must hold at least 512 octets, and over a stream as much as the largest answer wanted (65 535).
-    #[inline]
     pub fn answer(&self, buf: &mut [u8], context: &Context<'_>, snapshot: &Snapshot) -> Outcome {
         let global = snapshot.access(context.client);
         match self.message {
             Message::Short => Outcome::Drop(Dropped::Short),
             Message::Response => Outcome::Drop(Dropped::Response),
             _ if matches!(global, Access::Ignore) => Outcome::Drop(Dropped::Policy),
-            Message::Query => answer(&self.query, self.place.as_ref(), context, snapshot, global, buf),
+            Message::Query => answer(&self.query, self.place.as_ref(), context, snapshot, &global, buf),
             Message::Error(error) => {
                 let extras = Extras::of(self.query.cookie.as_ref(), context);
                 bare(error, &extras, NO_ZONE, false, context, buf)
@@ -178,7 +176,7 @@ fn answer(
     place: Option<&Place>,
     context: &Context<'_>,
     snapshot: &Snapshot,
-    global: Access<'_>,
+    global: &Access<'_>,
     buf: &mut [u8],
 ) -> Outcome {
     let size = match (context.transport, query.edns) {
@@ -261,7 +259,12 @@ impl<'s> Reply<'_, '_, '_, 's> {
 
     /// A question of class IN; gives the zone's slot as well. `None`: an access list wants no answer.
     #[inline]
-    fn internet(&mut self, snapshot: &'s Snapshot, place: Option<&Place>, global: Access<'s>) -> Option<(u16, Listed)> {
+    fn internet(
+        &mut self,
+        snapshot: &'s Snapshot,
+        place: Option<&Place>,
+        global: &Access<'s>,
+    ) -> Option<(u16, Listed)> {
         let query = self.query;
         let found = place.and_then(|place| Some((&**snapshot.zones.get(place.number)?, place)));
         let Some((zone, place)) = found else {
@@ -273,8 +276,10 @@ impl<'s> Reply<'_, '_, '_, 's> {
                 _ => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
             }
         } else {
-            self.access = zone.access(global, self.context.client);
-            match (zone.state, self.access) {
+            if snapshot.acl.is_some() || zone.acl.is_some() {
+                self.access = zone.access(*global, self.context.client);
+            }
+            match (zone.state, &self.access) {
                 (_, Access::Ignore) => return None,
                 (ZoneState::NotReady, _) => self.refuse(rcode::SERVFAIL, Some(ede::NOT_READY)),
                 (ZoneState::Expired, _) => self.refuse(rcode::SERVFAIL, Some(ede::INVALID_DATA)),
@@ -397,7 +402,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
                 }
                 (existence, room)
             }
-            _ => (zone.look_up_for(self.access, &self.query.name, place.below, place.form, &mut |_| {}), Ok(())),
+            _ => (zone.look_up_for(&self.access, &self.query.name, place.below, &place.form, &mut |_| {}), Ok(())),
         }
     }
 
@@ -407,20 +412,21 @@ impl<'s> Reply<'_, '_, '_, 's> {
     fn set(&mut self, zone: &'s Zone, place: &Place, wanted: u16) -> (Existence, Result<(), NoRoom>) {
         let mut set = RecordSet::new(&mut self.writer, wanted);
         let access = self.access;
-        let existence = zone.look_up_for(access, &self.query.name, place.below, place.form, &mut |found| match found {
-            Match::Listing(dataset, id, subject) => set.listing(zone.ttl_of(dataset), dataset, id, subject),
-            Match::Record(record) => {
-                if record.rtype as u16 == wanted {
-                    set.put(
-                        zone.ttl_of_record(record.ttl),
-                        match record.rtype {
-                            RecordType::Txt => Piece::Text(record.data),
-                            RecordType::A | RecordType::Mx => Piece::Octets(record.data),
-                        },
-                    );
+        let existence =
+            zone.look_up_for(&access, &self.query.name, place.below, &place.form, &mut |found| match found {
+                Match::Listing(dataset, id, subject) => set.listing(zone.ttl_of(dataset), dataset, id, subject),
+                Match::Record(record) => {
+                    if record.rtype as u16 == wanted {
+                        set.put(
+                            zone.ttl_of_record(record.ttl),
+                            match record.rtype {
+                                RecordType::Txt => Piece::Text(record.data),
+                                RecordType::A | RecordType::Mx => Piece::Octets(record.data),
+                            },
+                        );
+                    }
                 }
-            }
-        });
+            });
         (existence, set.finish())
     }
 
@@ -450,17 +456,34 @@ impl<'s> Reply<'_, '_, '_, 's> {
         room: Result<(), NoRoom>,
         exists: bool,
     ) {
+        let policy = self.context.policy;
+        let seldom = policy.authority || self.query.qtype == rtype::NS;
+        match room {
+            Ok(()) if self.writer.count(Section::Answer) > 0 && !seldom => {}
+            Ok(()) if self.writer.count(Section::Answer) == 0 => {
+                self.head.rcode = if exists { rcode::NOERROR } else { rcode::NXDOMAIN };
+                self.head.truncated = self.soa(zone, Section::Authority, true).is_err();
+            }
+            _ => self.close_seldom(snapshot, zone, number, start, room),
+        }
+    }
+
+    /// The same where there is no room, or where more belongs to the answer.
+    #[inline(never)]
+    fn close_seldom(
+        &mut self,
+        snapshot: &Snapshot,
+        zone: &Zone,
+        number: usize,
+        start: usize,
+        room: Result<(), NoRoom>,
+    ) {
         if room.is_err() {
             // A part of a record set would be taken for all of it; the client asks again over TCP.
             if !self.context.transport.is_stream() {
                 self.writer.take_back(Section::Answer, start);
             }
             self.head.truncated = true;
-            return;
-        }
-        if self.writer.count(Section::Answer) == 0 {
-            self.head.rcode = if exists { rcode::NOERROR } else { rcode::NXDOMAIN };
-            self.head.truncated = self.soa(zone, Section::Authority, true).is_err();
             return;
         }
         let apex_ns = self.query.qtype == rtype::NS;

@@ -4,6 +4,7 @@
 //! all of them: a partial address and an empty non-terminal do (RFC 8020), a complete unlisted address does not.
 
 use super::{Access, Everything, Zone};
+use crate::dataset::names::Names;
 use crate::dataset::records::Found;
 use crate::dataset::template::Subject;
 use crate::dataset::values::EXCLUDED;
@@ -100,27 +101,28 @@ fn all_nibbles(name: &QueryName) -> Option<u128> {
 /// has four labels at least.
 #[inline]
 fn four_octets(name: &QueryName) -> Option<(u32, usize)> {
-    /// A label's characters in a word.
-    const CHARACTERS: u32 = 0xff_ffff;
     let head = name.head();
     let (mut at, mut address) = (0, 0);
-    let mut wrong = 0;
+    let (mut no_digit, mut too_large) = (0, 0);
     for _ in 0..4 {
-        let word = u32::from_le_bytes(*head.get(at..)?.first_chunk()?);
-        let len = word & 0xff;
+        let word = u32::from_be_bytes(*head.get(at..)?.first_chunk()?);
+        let len = word >> 24;
         if !matches!(len, 1..=3) {
             return None;
         }
-        // Digits in three octets, the last one uppermost: `0` to `9` become 0 to 9, any other character more, and
-        // what is missing in front is 0.
-        let digits = ((word >> 8 ^ 0x30_3030) << (24 - 8 * len)) & CHARACTERS;
-        let value = (digits & 0xff) * 100 + (digits >> 8 & 0xff) * 10 + (digits >> 16);
-        // An octet over 9 reaches 0x80 when 0x76 is added, or had it before.
-        wrong |= (digits + 0x76_7676 | digits) & 0x80_8080 | value & !0xff;
-        address = address >> 8 | value << 24;
+        // Hundreds, tens and ones in three octets: `0` to `9` become 0 to 9, any other character more, and what is
+        // missing in front is 0.
+        let digits = (word ^ 0x30_3030) << 8 >> (32 - 8 * len);
+        // Adding 6 carries an octet over 9 into its upper half, or it was there before.
+        no_digit |= digits + 0x06_0606 | digits;
+        // Negative above 2, 5, 5.
+        too_large |= 0x02_0505u32.wrapping_sub(digits);
+        // Ones, tens and hundreds times 1, 10 and 100 meet in the uppermost octet.
+        let value = digits.swap_bytes().wrapping_mul(1 | 10 << 8 | 100 << 16) & 0xff00_0000;
+        address = address >> 8 | value;
         at += 1 + len as usize;
     }
-    (wrong == 0).then_some((address, at))
+    (no_digit & 0xf0_f0f0 == 0 && too_large >> 31 == 0).then_some((address, at))
 }
 
 /// A nibble in hexadecimal; names are in lower case here.
@@ -194,12 +196,73 @@ impl Zone {
         below: usize,
         visit: &mut impl FnMut(Match<'s, 'q>),
     ) -> Existence {
-        self.look_up_form(name, below, address(name, below), visit)
+        self.look_up_form(name, below, &address(name, below), visit)
     }
 
     /// The same, where it is known what the labels say.
     #[inline]
     fn look_up_form<'s, 'q>(
+        &'s self,
+        name: &'q QueryName,
+        below: usize,
+        form: &Address,
+        visit: &mut impl FnMut(Match<'s, 'q>),
+    ) -> Existence {
+        match *form {
+            Address::Ip4(address, None) => self.look_up_ip4(name, below, address, visit),
+            form => self.look_up_any(name, below, form, visit),
+        }
+    }
+
+    /// The same for an IPv4 address that is nothing else: what most ask most lists.
+    #[inline]
+    fn look_up_ip4<'s, 'q>(
+        &'s self,
+        name: &'q QueryName,
+        below: usize,
+        address: u32,
+        visit: &mut impl FnMut(Match<'s, 'q>),
+    ) -> Existence {
+        let mut existence = Existence::None;
+        for dataset in &self.datasets {
+            let id = match dataset.data() {
+                Data::Ip4Set(set) => set.get(address),
+                Data::Ip4Trie(trie) => trie.get(address),
+                Data::Ip6Trie(_) | Data::Ip6Tset(_) => None,
+                _ => {
+                    let found = self.look_up_other(dataset, name, below, Address::Ip4(address, None), visit);
+                    existence = existence.max(found);
+                    continue;
+                }
+            };
+            if let Some(id) = id.filter(|&id| id != EXCLUDED) {
+                visit(Match::Listing(dataset, id, Subject::Ip4(address)));
+                existence = Existence::Listed;
+            }
+        }
+        existence
+    }
+
+    /// The same for one dataset of any type.
+    #[inline(never)]
+    fn look_up_other<'s, 'q>(
+        &'s self,
+        dataset: &'s Dataset,
+        name: &'q QueryName,
+        below: usize,
+        form: Address,
+        visit: &mut impl FnMut(Match<'s, 'q>),
+    ) -> Existence {
+        let mut one = |dataset, place| look_up_one(dataset, place, name, visit);
+        match dataset.data() {
+            Data::Combined(parts) => ask_parts(parts, name, below, &mut one),
+            _ => one(dataset, Relative { form, below, alone: !self.has_ip4 }),
+        }
+    }
+
+    /// The same whatever the labels say.
+    #[inline(never)]
+    fn look_up_any<'s, 'q>(
         &'s self,
         name: &'q QueryName,
         below: usize,
@@ -213,16 +276,16 @@ impl Zone {
     #[inline]
     pub(crate) fn look_up_for<'s, 'q>(
         &'s self,
-        access: Access<'s>,
+        access: &Access<'s>,
         name: &'q QueryName,
         below: usize,
-        form: Address,
+        form: &Address,
         visit: &mut impl FnMut(Match<'s, 'q>),
     ) -> Existence {
         match access {
             Access::Open => self.look_up_form(name, below, form, visit),
-            Access::Listed(everything) => self.look_up_instead(name, below, form, Some(everything), visit),
-            Access::Empty | Access::Refuse | Access::Ignore => self.look_up_instead(name, below, form, None, visit),
+            Access::Listed(everything) => self.look_up_instead(name, below, *form, Some(*everything), visit),
+            Access::Empty | Access::Refuse | Access::Ignore => self.look_up_instead(name, below, *form, None, visit),
         }
     }
 
@@ -295,17 +358,24 @@ impl Zone {
     /// Bring what [`Zone::look_up`] will look at first into the cache. Sections of `combined` are left out: they are
     /// many, and only one of them will be asked.
     #[inline]
-    pub(crate) fn prefetch(&self, name: &QueryName, below: usize, form: Address) {
+    pub(crate) fn prefetch(&self, name: &QueryName, below: usize, form: &Address) {
         for dataset in &self.datasets {
             match (dataset.data(), form) {
-                (Data::Ip4Set(set), Address::Ip4(address, _)) => set.prefetch(address),
-                (Data::Ip4Trie(trie), Address::Ip4(address, _)) => trie.prefetch(address),
-                (Data::Ip6Trie(trie), Address::Ip6(address)) => trie.prefetch(address),
-                (Data::Dnset(names), _) if below > 0 => names.prefetch(name.labels(0, below)),
+                (Data::Ip4Set(set), &Address::Ip4(address, _)) => set.prefetch(address),
+                (Data::Ip4Trie(trie), &Address::Ip4(address, _)) => trie.prefetch(address),
+                (Data::Ip6Trie(trie), &Address::Ip6(address)) => trie.prefetch(address),
+                (Data::Dnset(names), _) if below > 0 => prefetch_name(names, name, below),
                 _ => {}
             }
         }
     }
+}
+
+/// Bring what a `dnset` has of a name's first labels into the cache. A function of its own, so that those who ask for
+/// addresses do not prepare for it.
+#[inline(never)]
+fn prefetch_name(names: &Names, name: &QueryName, below: usize) {
+    names.prefetch(name.labels(0, below));
 }
 
 /// Ask the sections that are mounted closest above the name.
