@@ -1,6 +1,7 @@
 //! The wiring: settings in, each module's options out, and the operations of the command line.
 
 mod answers;
+mod encrypted;
 mod feed;
 mod listing;
 mod public;

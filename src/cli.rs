@@ -251,6 +251,9 @@ pub enum Command {
         /// The settings
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// Make a certificate for trying encrypted transports out; DoT and DoQ on 127.0.0.1:8853 unless the settings say
+        #[arg(long)]
+        self_signed: bool,
     },
     /// Find every problem in settings and zone files
     #[command(after_long_help = CHECK_HELP, after_help = EXIT_CODES)]
@@ -549,7 +552,11 @@ mod tests {
             })
         };
         let table = [
-            ("dnsbld serve --config a.toml", Command::Serve { config: "a.toml".into() }),
+            ("dnsbld serve --config a.toml", Command::Serve { config: "a.toml".into(), self_signed: false }),
+            (
+                "dnsbld serve --self-signed --config a.toml",
+                Command::Serve { config: "a.toml".into(), self_signed: true },
+            ),
             ("dnsbld check --config a.toml", check(Some("a.toml"), &[], None, false)),
             ("dnsbld check --json --config=a.toml", check(Some("a.toml"), &[], None, true)),
             ("dnsbld check a b --type ip4set", check(None, &["a", "b"], Some(Kind::Ip4Set), false)),

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     // Not locked: other threads may write there while `serve` runs.
     let mut out = io::BufWriter::new(io::stdout());
     let done = match Cli::parse().command {
-        Command::Serve { config } => app::serve(&config),
+        Command::Serve { config, self_signed } => app::serve(&config, self_signed),
         Command::Check(args) => app::check(&args, &mut out),
         Command::Query { subject, zone, config, json } => {
             app::query(&subject, zone.as_deref(), &config, json, &mut out)

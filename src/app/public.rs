@@ -1,12 +1,12 @@
 //! The world's HTTP side: settings to options.
 
 use crate::config::{self, Settings};
-use crate::http::public::{ForwardedHeader, PublicOptions};
+use crate::http::public::{ForwardedHeader, PublicOptions, Security};
 use crate::serve::limits::ConnectionCaps;
 use crate::serve::stream::StreamOptions;
 
 /// How the public listener serves; `None` where it is not enabled.
-pub(super) fn options(settings: &Settings) -> Option<PublicOptions> {
+pub(super) fn options(settings: &Settings, security: Option<Security>) -> Option<PublicOptions> {
     let public = &settings.public;
     public.enabled.then(|| PublicOptions {
         listen: public.listen,
@@ -24,5 +24,6 @@ pub(super) fn options(settings: &Settings) -> Option<PublicOptions> {
             host: public.connections_per_host_max as usize,
             net: public.connections_per_net_max as usize,
         },
+        security,
     })
 }

@@ -15,6 +15,7 @@ use arc_swap::ArcSwap;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
+use super::encrypted::Encrypted;
 use super::{Exit, Failure};
 use crate::config::{self, OnExpire, Settings, Workers};
 use crate::feed::joe_job::JoeJobs;
@@ -24,12 +25,16 @@ use crate::feed::run::judging::NewRules;
 use crate::feed::run::start::Feed;
 use crate::feed::run::status::FeedStatus;
 use crate::feed::source::intake::Intake;
-use crate::http::public::{self, PublicServer};
-use crate::http::{HttpOptions, HttpServer, MailTotals, PolicyTotals, ReadMail, Shared, Sources, StreamTotals};
+use crate::http::public::{self, PublicServer, doh};
+use crate::http::{
+    EncryptedTotals, HttpOptions, HttpServer, MailTotals, PolicyTotals, ReadMail, Shared, Sources, StreamTotals,
+};
 use crate::load::status::Status;
 use crate::load::{Command, ExpiryOptions, GuardOptions, Handle, LoadOptions, Loader, ZoneSpec};
-use crate::serve::answer::Policy;
-use crate::serve::stream::{StreamOptions, StreamServer, Streams};
+use crate::serve::answer::{Policy, Transport};
+use crate::serve::responder::Responder;
+use crate::serve::stream::{StreamCounters, StreamOptions, StreamServer, Streams};
+use crate::serve::tls::Certificates;
 use crate::serve::udp::{BATCH_DEFAULT, UdpOptions, UdpServer, UdpWorkers};
 use crate::stats::Registry;
 use crate::sys;
@@ -48,10 +53,10 @@ const PORT_ATTEMPTS: usize = 16;
 /// How long HTTP may take to finish its answers on the way out.
 const HTTP_GRACE: Duration = Duration::from_secs(2);
 
-/// Run what the settings name until SIGTERM or SIGINT.
+/// Run what the settings name until SIGTERM or SIGINT. `self_signed` makes a certificate for encrypted transports.
 ///
 /// Errors: settings or addresses that can not be used. A list that can not be read is none: the others are served.
-pub fn run(config: &Path) -> Result<Exit, Failure> {
+pub fn run(config: &Path, self_signed: bool) -> Result<Exit, Failure> {
     start_log();
     sys::tune_allocator();
     let settings = Settings::read(config)?;
@@ -69,12 +74,15 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
     } else {
         None
     };
-    let public = super::public::options(&settings).map(PublicServer::bind).transpose()?;
+    let encrypted = Encrypted::bind(&settings, stream_options(&settings), self_signed)?;
+    let public =
+        super::public::options(&settings, encrypted.security(&settings)).map(PublicServer::bind).transpose()?;
     say_addresses(
         &udp.local_addresses(),
         http.as_ref().map(HttpServer::local_address),
         public.as_ref().map(PublicServer::local_address),
     );
+    say(&encrypted.addresses());
     let policy_service = super::relation::service(&settings)?;
     // The rule and the webhook belong to the runtime.
     let inside = runtime.enter();
@@ -154,14 +162,19 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
         status,
         loading,
         policy: Arc::new(ArcSwap::from_pointee(policy)),
+        certificates: encrypted.certificates(),
         feed: feed.as_ref().map(|feed| (feed.status(), feed.intake())),
         rules: feed.as_ref().map(Feed::rules),
         relation,
         service_counts,
         joe_jobs,
     };
-    let public = public.map(|server| (server, public::router(None, None)));
-    let listeners = Listeners { udp, tcp, http, public };
+    let public = public.map(|server| {
+        let policy = Arc::clone(&running.policy);
+        let doh = Responder::new(Transport::Https, reader.clone(), policy, &running.registry);
+        (server, public::router(None, Some(doh::routes(Arc::new(doh)))))
+    });
+    let listeners = Listeners { udp, tcp, http, public, encrypted };
     let outcome = runtime.block_on(running.run(listeners, reader, signals, first_pass));
     if let Some((stop, task)) = policy_service {
         drop(stop);
@@ -201,7 +214,8 @@ fn raise_descriptor_limit(settings: &Settings) {
     let questions = u64::from(relation.connections_max) + u64::from(relation.questions_max) * DESCRIPTORS_A_QUESTION;
     let questions = if relation.enabled { questions } else { 0 };
     let public = if settings.public.enabled { u64::from(settings.public.connections_max) } else { 0 };
-    let wanted = u64::from(settings.dns.tcp.connections_max) + public + sources + questions + DESCRIPTORS_SPARE;
+    let streams = u64::from(settings.dns.tcp.connections_max) * if settings.tls.dot_listen.is_empty() { 1 } else { 2 };
+    let wanted = streams + public + sources + questions + DESCRIPTORS_SPARE;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= wanted) {
         return;
@@ -213,6 +227,21 @@ fn raise_descriptor_limit(settings: &Settings) {
             "only {possible} open files are allowed, but the settings (connections-max) ask for {wanted}; raise the limit \
              (LimitNOFILE= in a systemd unit) or lower them"
         );
+    }
+}
+
+/// Limits on connections of DNS over TCP; each encrypted transport has the same.
+fn stream_options(settings: &Settings) -> StreamOptions {
+    let tcp = &settings.dns.tcp;
+    StreamOptions {
+        idle_ms_max: tcp.idle_ms_max.into(),
+        idle_busy_ms_max: tcp.idle_busy_ms_max.into(),
+        write_ms_max: tcp.write_ms_max.into(),
+        queries_per_connection_max: tcp.queries_per_connection_max.into(),
+        connections_max: tcp.connections_max as usize,
+        connections_per_host_max: tcp.connections_per_host_max as usize,
+        connections_per_net_max: tcp.connections_per_net_max as usize,
+        ..StreamOptions::default()
     }
 }
 
@@ -231,17 +260,7 @@ fn bind(settings: &Settings) -> Result<(UdpServer, StreamServer), Failure> {
         batch: BATCH_DEFAULT,
         rate: super::answers::rate(settings),
     };
-    let tcp = &dns.tcp;
-    let stream_options = StreamOptions {
-        idle_ms_max: tcp.idle_ms_max.into(),
-        idle_busy_ms_max: tcp.idle_busy_ms_max.into(),
-        write_ms_max: tcp.write_ms_max.into(),
-        queries_per_connection_max: tcp.queries_per_connection_max.into(),
-        connections_max: tcp.connections_max as usize,
-        connections_per_host_max: tcp.connections_per_host_max as usize,
-        connections_per_net_max: tcp.connections_per_net_max as usize,
-        ..StreamOptions::default()
-    };
+    let stream_options = stream_options(settings);
     let port_is_chosen = dns.listen.iter().any(|address| address.port() == 0);
     let mut attempts = if port_is_chosen { PORT_ATTEMPTS } else { 1 };
     loop {
@@ -295,6 +314,20 @@ impl Signals {
     }
 }
 
+/// Counters of connections with their transports' labels.
+type Connections = Vec<(&'static str, Arc<StreamCounters>)>;
+
+/// Counters of connections at one moment.
+fn totals(counters: &StreamCounters) -> StreamTotals {
+    StreamTotals {
+        open: counters.open.load(Relaxed),
+        accepted: counters.accepted_total.load(Relaxed),
+        closed_by_limit: counters.closed_by_limit_total.load(Relaxed),
+        closed_idle: counters.closed_idle_total.load(Relaxed),
+        closed_error: counters.closed_error_total.load(Relaxed),
+    }
+}
+
 /// What is bound and waits to be served.
 struct Listeners {
     /// DNS over UDP.
@@ -305,6 +338,8 @@ struct Listeners {
     http: Option<HttpServer>,
     /// The world's HTTP, and what answers there.
     public: Option<(PublicServer, axum::Router)>,
+    /// DNS over TLS and QUIC.
+    encrypted: Encrypted,
 }
 
 /// What lives as long as the server does.
@@ -321,6 +356,8 @@ struct Running {
     loading: Handle,
     /// What every answer depends on.
     policy: Arc<ArcSwap<Policy>>,
+    /// The certificate of encrypted transports.
+    certificates: Option<Arc<Certificates>>,
     /// What the feeder shows, and its way in for HTTP.
     feed: Option<(FeedStatus, Intake)>,
     /// The way to judge by other rules, where the feeder is enabled.
@@ -343,22 +380,30 @@ impl Running {
         first_pass: oneshot::Receiver<()>,
     ) -> Result<(), Failure> {
         let runtime = tokio::runtime::Handle::current();
-        let Listeners { udp, tcp, http, public } = listeners;
+        let Listeners { udp, tcp, http, public, encrypted } = listeners;
         // HTTP comes first: `/healthz` answers while lists are read, `/readyz` says that they are.
-        let streams = Arc::new(OnceLock::new());
+        let (streams, connections) = (Arc::new(OnceLock::new()), Arc::<OnceLock<Connections>>::default());
         let (stop_http, http_stopped) = oneshot::channel::<()>();
         let http = http.map(|http| {
-            let shared = self.http_shared(Arc::clone(&streams));
+            let shared = self.http_shared(Arc::clone(&streams), Arc::clone(&connections));
             runtime.spawn(http.serve(shared, async {
                 // An error means that the sender is gone, which says the same.
                 let _ = http_stopped.await;
             }))
         });
         let serving = tokio::select! {
-            _ = first_pass => Some(self.start_dns(udp, tcp, reader, &runtime)?),
+            _ = first_pass => {
+                let encrypted = encrypted.start(&runtime, &reader, &self.policy, &self.registry)?;
+                let (workers, streams) = self.start_dns(udp, tcp, reader, &runtime)?;
+                Some((workers, streams, encrypted))
+            }
             () = self.signals(&mut signals) => None,
         };
-        if let Some((workers, running_streams)) = serving {
+        if let Some((workers, running_streams, mut encrypted)) = serving {
+            let mut counters = std::mem::take(&mut encrypted.counters);
+            counters.extend(public.as_ref().map(|(server, _)| ("https", server.counters())));
+            // Set once, here.
+            let _ = connections.set(counters);
             let (stop_public, public_stopped) = oneshot::channel::<()>();
             let public = public.map(|(server, router)| {
                 runtime.spawn(server.serve(router, async {
@@ -373,6 +418,7 @@ impl Running {
             tracing::info!("stopping");
             drop(stop_public);
             running_streams.shutdown().await;
+            encrypted.shutdown().await;
             if let Some(public) = public {
                 match public.await {
                     Ok(Ok(())) => {}
@@ -422,21 +468,28 @@ impl Running {
     }
 
     /// What HTTP shows.
-    fn http_shared(&self, streams: Arc<OnceLock<Arc<crate::serve::stream::StreamCounters>>>) -> Arc<Shared> {
-        let read_streams = move || {
-            streams.get().map_or_else(StreamTotals::default, |counters| StreamTotals {
-                open: counters.open.load(Relaxed),
-                accepted: counters.accepted_total.load(Relaxed),
-                closed_by_limit: counters.closed_by_limit_total.load(Relaxed),
-                closed_idle: counters.closed_idle_total.load(Relaxed),
-                closed_error: counters.closed_error_total.load(Relaxed),
-            })
+    fn http_shared(
+        &self,
+        streams: Arc<OnceLock<Arc<StreamCounters>>>,
+        connections: Arc<OnceLock<Connections>>,
+    ) -> Arc<Shared> {
+        let read_streams = move || streams.get().map_or_else(StreamTotals::default, |counters| totals(counters));
+        let certificates = self.certificates.clone();
+        let read_encrypted = move || EncryptedTotals {
+            connections: connections
+                .get()
+                .into_iter()
+                .flatten()
+                .map(|(label, counters)| (*label, totals(counters)))
+                .collect(),
+            certificate_reloads: certificates.as_ref().map(|certificates| certificates.reloads()),
         };
         let (feed, intake) = self.feed.clone().unzip();
         let sources = Sources {
             registry: Arc::clone(&self.registry),
             status: Arc::clone(&self.status),
             streams: Box::new(read_streams),
+            encrypted: Box::new(read_encrypted),
             feed,
             relation: self.relation.clone(),
             mail: self.read_mail(),
@@ -477,6 +530,9 @@ impl Running {
     /// Reread the settings and look at all files. Bad settings change nothing.
     fn reread(&self) {
         super::answers::reread_secrets(&self.started.dns.cookies, &self.policy);
+        if let Some(certificates) = &self.certificates {
+            certificates.reload();
+        }
         match Settings::read(&self.config) {
             Ok(settings) => {
                 settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -511,6 +567,7 @@ impl Running {
         for (section, changed) in [
             ("relation", settings.relation != self.started.relation),
             ("dns", settings.dns != self.started.dns),
+            ("tls", settings.tls != self.started.tls),
             ("http", settings.http != self.started.http),
             ("public", settings.public != self.started.public),
             ("feed", !same_feed(&settings.feed, &self.started.feed) || settings.state_dir != self.started.state_dir),

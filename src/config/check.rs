@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::place::{Map, Step};
-use super::{Settings, SettingsError, Zone, feed, joe_jobs, public, relation};
+use super::{Settings, SettingsError, Zone, feed, joe_jobs, public, relation, tls};
 use crate::dataset::Kind;
 use crate::diag::{Diagnostic, Severity};
 use crate::wire::name::Name;
@@ -15,6 +15,7 @@ pub(super) fn settings(settings: &mut Settings, map: &Map<'_>) -> Result<(), Set
     joe_jobs::check(settings, map)?;
     relation::check(settings, map)?;
     public::check(settings, map)?;
+    tls::check(settings, map)?;
     let mut seen = HashMap::new();
     for (at, zone) in settings.zones.iter_mut().enumerate() {
         let path = [Step::Key("zone"), Step::Index(at), Step::Key("name")];

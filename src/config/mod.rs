@@ -20,6 +20,7 @@ mod relation;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod values;
 
 use std::fs::File;
@@ -34,6 +35,7 @@ pub use listing::{Export, FeedMode, Policy, Protection, Weights};
 pub use public::{ForwardedHeader, Public};
 pub use relation::Relation;
 pub use schema::{Acl, AnyAnswer, Authority, Dataset, Dns, Guard, Http, Load, OnExpire, Settings, Tcp, Workers, Zone};
+pub use tls::{Tls, TlsVersion};
 
 use crate::diag::{Diagnostic, Severity};
 
@@ -128,6 +130,8 @@ impl Settings {
             &mut jobs.webhook_secret_file,
             &mut self.relation.socket,
             &mut self.dns.cookies.secret_file,
+            &mut self.tls.certificate_file,
+            &mut self.tls.key_file,
         ];
         for file in single.into_iter().flatten() {
             *file = base.join(&*file);

@@ -21,11 +21,12 @@ pub(super) enum Step<'a> {
 }
 
 /// Tables that are no arrays; written `[[so]]` they would be.
-const TABLES: [&[Step<'static>]; 15] = [
+const TABLES: [&[Step<'static>]; 16] = [
     &[Step::Key("dns")],
     &[Step::Key("dns"), Step::Key("tcp")],
     &[Step::Key("dns"), Step::Key("cookies")],
     &[Step::Key("dns"), Step::Key("rate-limit")],
+    &[Step::Key("tls")],
     &[Step::Key("http")],
     &[Step::Key("public")],
     &[Step::Key("load")],

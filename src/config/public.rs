@@ -18,6 +18,12 @@ pub struct Public {
     /// Its address.
     #[serde(deserialize_with = "values::address")]
     pub listen: SocketAddr,
+    /// Whether it speaks TLS itself, with the certificate of `[tls]`.
+    #[serde(deserialize_with = "values::flag")]
+    pub tls: bool,
+    /// Whether it speaks HTTP/3 as well, on the same port over UDP.
+    #[serde(deserialize_with = "values::flag")]
+    pub http3: bool,
     /// Proxies whose word about their clients is taken.
     #[serde(deserialize_with = "values::prefixes")]
     pub trusted_proxies: Vec<IpNet>,
@@ -49,6 +55,8 @@ impl Default for Public {
         Self {
             enabled: false,
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8353),
+            tls: false,
+            http3: false,
             trusted_proxies: Vec::new(),
             forwarded_header: ForwardedHeader::XForwardedFor,
             // As DNS over TCP: resolvers that use DoH open a new connection in a round trip or two.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::feed::Feed;
-use super::{Cookies, Public, RateLimit, Relation, values};
+use super::{Cookies, Public, RateLimit, Relation, Tls, values};
 use crate::dataset::Kind;
 use crate::diag::Diagnostic;
 use crate::wire::name::Name;
@@ -31,6 +31,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// The DNS side.
     pub dns: Dns,
+    /// The certificate, and DNS over TLS and QUIC.
+    pub tls: Tls,
     /// The operator's HTTP side.
     pub http: Http,
     /// The world's HTTP side.
@@ -55,6 +57,7 @@ impl Default for Settings {
             warnings: Vec::new(),
             state_dir: "/var/lib/dnsbld".into(),
             dns: Dns::default(),
+            tls: Tls::default(),
             http: Http::default(),
             public: Public::default(),
             load: Load::default(),

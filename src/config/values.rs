@@ -17,6 +17,7 @@ use super::listing::FeedMode;
 use super::place::nearest;
 use super::public::ForwardedHeader;
 use super::schema::{AnyAnswer, Authority, OnExpire, Workers};
+use super::tls::TlsVersion;
 use crate::dataset::Kind;
 use crate::feed::Format;
 use crate::feed::joe_job::webhook::check_url;
@@ -448,6 +449,11 @@ pub(super) fn authority<'de, D: Deserializer<'de>>(source: D) -> Result<Authorit
 /// The header of trusted proxies.
 pub(super) fn forwarded_header<'de, D: Deserializer<'de>>(source: D) -> Result<ForwardedHeader, D::Error> {
     one(source, |value| word(value, &ForwardedHeader::ALL))
+}
+
+/// A version of TLS.
+pub(super) fn tls_version<'de, D: Deserializer<'de>>(source: D) -> Result<TlsVersion, D::Error> {
+    one(source, |value| word(value, &TlsVersion::ALL))
 }
 
 /// How ANY is answered.

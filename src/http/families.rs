@@ -52,6 +52,14 @@ families! {
         "Answers that could not be sent."
     PANICKED COUNTER "dnsbld_panicked_total" ["transport"]
         "Messages that got no answer because of a defect of the program; please report it."
+    ENCRYPTED_CONNECTIONS GAUGE "dnsbld_encrypted_connections" ["transport"]
+        "Connections of encrypted transports that are open."
+    ENCRYPTED_ACCEPTED COUNTER "dnsbld_encrypted_connections_accepted_total" ["transport"]
+        "Connections of encrypted transports accepted, over QUIC those whose handshake was finished."
+    ENCRYPTED_CLOSED COUNTER "dnsbld_encrypted_connections_closed_total" ["transport", "reason"]
+        "Connections of encrypted transports that the server ended: too many, idle or slow, or after an error."
+    CERTIFICATE_RELOADS COUNTER "dnsbld_certificate_reloads_total" ["outcome"]
+        "Times that the certificate was reread: taken, or refused and the old one kept."
     TCP_CONNECTIONS GAUGE "dnsbld_tcp_connections" []
         "TCP connections of DNS clients that are open."
     TCP_ACCEPTED COUNTER "dnsbld_tcp_connections_accepted_total" []

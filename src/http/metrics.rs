@@ -55,6 +55,18 @@ pub struct StreamTotals {
 /// How to look at the streams' counters.
 pub type ReadStreams = Box<dyn Fn() -> StreamTotals + Send + Sync>;
 
+/// What is counted of encrypted transports, at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EncryptedTotals {
+    /// Connections of each that is served, by its label; a label may come several times.
+    pub connections: Vec<(&'static str, StreamTotals)>,
+    /// Times that the certificate was reread, taken and refused; `None` where there is none.
+    pub certificate_reloads: Option<[u64; 2]>,
+}
+
+/// How to look at these counters.
+pub type ReadEncrypted = Box<dyn Fn() -> EncryptedTotals + Send + Sync>;
+
 /// What is counted of joe-jobs and of mail servers' questions, at one moment; `None` for what is not enabled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MailTotals {
@@ -90,6 +102,8 @@ pub struct Sources {
     pub status: Arc<Status>,
     /// The counters of DNS over TCP.
     pub streams: ReadStreams,
+    /// The counters of encrypted transports.
+    pub encrypted: ReadEncrypted,
     /// What the feeder shows; `None` where it is not enabled.
     pub feed: Option<FeedStatus>,
     /// The neighbour rule, where it is enabled; for its own path.
@@ -191,6 +205,7 @@ impl Collector for Exposition {
         add_zone_counters(&mut samples, &blocks, &names);
         add_transport_counters(&mut samples, &blocks);
         add_streams(&mut samples, (self.sources.streams)());
+        add_encrypted(&mut samples, &(self.sources.encrypted)());
         // A copy, so that the loader never waits for a scrape.
         let state = self.sources.status.lock().clone();
         add_state(&mut samples, &state);
@@ -288,6 +303,22 @@ fn add_streams(samples: &mut Samples, totals: StreamTotals) {
         [("limit", totals.closed_by_limit), ("idle", totals.closed_idle), ("error", totals.closed_error)]
     {
         samples.add(&f::TCP_CLOSED, &[reason], count as f64);
+    }
+}
+
+/// The connections of encrypted transports.
+fn add_encrypted(samples: &mut Samples, totals: &EncryptedTotals) {
+    for (transport, totals) in &totals.connections {
+        samples.add(&f::ENCRYPTED_CONNECTIONS, &[transport], totals.open as f64);
+        samples.add(&f::ENCRYPTED_ACCEPTED, &[transport], totals.accepted as f64);
+        for (reason, count) in
+            [("limit", totals.closed_by_limit), ("idle", totals.closed_idle), ("error", totals.closed_error)]
+        {
+            samples.add(&f::ENCRYPTED_CLOSED, &[transport, reason], count as f64);
+        }
+    }
+    for (outcome, count) in ["taken", "refused"].into_iter().zip(totals.certificate_reloads.into_iter().flatten()) {
+        samples.add(&f::CERTIFICATE_RELOADS, &[outcome], count as f64);
     }
 }
 

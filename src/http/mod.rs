@@ -34,7 +34,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 pub use metrics::{
-    MailTotals, NO_ZONE_LABEL, OTHER_ZONES_LABEL, PolicyTotals, ReadMail, ReadStreams, Sources, StreamTotals,
+    EncryptedTotals, MailTotals, NO_ZONE_LABEL, OTHER_ZONES_LABEL, PolicyTotals, ReadEncrypted, ReadMail, ReadStreams,
+    Sources, StreamTotals,
 };
 pub use routes::Shared;
 

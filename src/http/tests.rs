@@ -35,6 +35,10 @@ fn fixture() -> (Arc<Registry>, Arc<Status>, Arc<Shared>) {
         registry: Arc::clone(&registry),
         status: Arc::clone(&status),
         streams: Box::new(move || totals),
+        encrypted: Box::new(move || EncryptedTotals {
+            connections: vec![("tls", totals), ("quic", totals), ("quic", totals)],
+            certificate_reloads: Some([21, 22]),
+        }),
         relation: None,
         mail: Box::new(|| MailTotals {
             joe_jobs: Some(JoeJobCounts { running: 1, raised: 2, ..JoeJobCounts::default() }),

@@ -125,6 +125,8 @@ where
             _ = stop.changed() => return Closed::Orderly,
             read = fill(stream, input) => match read {
                 Ok(0) if had == 0 => return Closed::Orderly,
+                // TLS without a close_notify, as many clients end it; messages have lengths, so nothing can be cut off unseen.
+                Err(error) if had == 0 && error.kind() == io::ErrorKind::UnexpectedEof => return Closed::Orderly,
                 Ok(0) | Err(_) => return Closed::Error,
                 Ok(_) => {}
             },

@@ -15,33 +15,38 @@ const BACKLOG: i32 = 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// Another socket has it.
-    #[error("{address} is in use for {protocol} by another program; stop it or choose another port in dns.listen")]
+    #[error(
+        "{address} is in use for {protocol} by another program; stop it or choose another port in {}",
+        setting(protocol)
+    )]
     InUse {
         /// The address wanted.
         address: SocketAddr,
-        /// `UDP` or `TCP`.
+        /// `UDP`, `TCP`, `TLS` or `QUIC`.
         protocol: &'static str,
     },
     /// Not allowed.
     #[error(
         "no permission to listen on {address} for {protocol}; ports below 1024 need root or the capability \
-         CAP_NET_BIND_SERVICE: grant it or choose a higher port in dns.listen"
+         CAP_NET_BIND_SERVICE: grant it or choose a higher port in {}",
+        setting(protocol)
     )]
     Permission {
         /// The address wanted.
         address: SocketAddr,
-        /// `UDP` or `TCP`.
+        /// `UDP`, `TCP`, `TLS` or `QUIC`.
         protocol: &'static str,
     },
     /// This host does not have the address.
     #[error(
-        "{address} can not be listened on for {protocol}: no interface of this host has that address; correct \
-         dns.listen or bring the interface up first"
+        "{address} can not be listened on for {protocol}: no interface of this host has that address; correct {} \
+         or bring the interface up first",
+        setting(protocol)
     )]
     NotAvailable {
         /// The address wanted.
         address: SocketAddr,
-        /// `UDP` or `TCP`.
+        /// `UDP`, `TCP`, `TLS` or `QUIC`.
         protocol: &'static str,
     },
     /// Anything else.
@@ -49,7 +54,7 @@ pub enum ListenError {
     Other {
         /// The address wanted.
         address: SocketAddr,
-        /// `UDP` or `TCP`.
+        /// `UDP`, `TCP`, `TLS` or `QUIC`.
         protocol: &'static str,
         /// What the system said.
         error: io::Error,
@@ -64,7 +69,28 @@ pub enum ListenError {
     },
 }
 
+/// The setting that names addresses for a protocol.
+fn setting(protocol: &str) -> &'static str {
+    match protocol {
+        "TLS" => "tls.dot-listen",
+        "QUIC" => "tls.doq-listen, or public.listen for HTTP/3",
+        _ => "dns.listen",
+    }
+}
+
 impl ListenError {
+    /// The same error about another protocol.
+    pub(super) fn over(mut self, name: &'static str) -> Self {
+        match &mut self {
+            Self::InUse { protocol, .. }
+            | Self::Permission { protocol, .. }
+            | Self::NotAvailable { protocol, .. }
+            | Self::Other { protocol, .. } => *protocol = name,
+            Self::Thread { .. } => {}
+        }
+        self
+    }
+
     /// Tell the kinds apart.
     fn new(address: SocketAddr, protocol: &'static str, error: io::Error) -> Self {
         match error.kind() {

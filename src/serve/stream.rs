@@ -1,6 +1,7 @@
 //! TCP on the addresses that UDP has: listening, admitting and stopping (RFC 7766, RFC 9210).
 //!
-//! What happens on one connection stands in `connection`; it serves any stream of octets, so encrypted ones too.
+//! The same code serves TLS ([`StreamServer::bind_tls`], RFC 7858). What happens on one connection stands in
+//! `connection`; it serves any stream of octets.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::{TlsAcceptor, rustls};
 
 use super::answer::{Answer, Policy, Transport};
 pub use super::connection::{Closed, serve_stream};
@@ -120,6 +122,23 @@ pub struct StreamServer {
     listeners: Vec<(SocketAddr, TcpListener)>,
     /// Where answers are taken down.
     query_log: Option<QueryLog>,
+    /// TLS, where it is spoken.
+    security: Option<Security>,
+}
+
+/// TLS below DNS (RFC 7858).
+#[derive(Clone)]
+struct Security {
+    /// Makes handshakes.
+    acceptor: TlsAcceptor,
+    /// Longest time for one.
+    handshake_max: Duration,
+}
+
+impl std::fmt::Debug for Security {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Security").field("handshake_max", &self.handshake_max).finish_non_exhaustive()
+    }
 }
 
 impl StreamServer {
@@ -136,7 +155,7 @@ impl StreamServer {
             Ok((listener.local_addr().unwrap_or(address), listener))
         };
         let listeners = addresses.iter().map(listen).collect::<Result<_, _>>()?;
-        Ok(Self { options, listeners, query_log: None })
+        Ok(Self { options, listeners, query_log: None, security: None })
     }
 
     /// Listen on every address that can be had, and tell what is wrong with the others.
@@ -148,7 +167,7 @@ impl StreamServer {
                 Err(error) => errors.push(error),
             }
         }
-        (Self { options, listeners, query_log: None }, errors)
+        (Self { options, listeners, query_log: None, security: None }, errors)
     }
 
     /// Take over a listener that somebody else has bound, as from a service manager.
@@ -162,6 +181,23 @@ impl StreamServer {
         listener.set_nonblocking(true)?;
         self.listeners.push((address, listener));
         Ok(())
+    }
+
+    /// As [`StreamServer::bind`], but speak TLS on all of them; a handshake may take so many ms.
+    ///
+    /// # Errors
+    ///
+    /// The first address that can not be had.
+    pub fn bind_tls(
+        addresses: &[SocketAddr],
+        options: StreamOptions,
+        tls: rustls::ServerConfig,
+        handshake_ms_max: u64,
+    ) -> Result<Self, ListenError> {
+        let mut server = Self::bind(addresses, options).map_err(|error| error.over("TLS"))?;
+        let handshake_max = Duration::from_millis(handshake_ms_max);
+        server.security = Some(Security { acceptor: TlsAcceptor::from(Arc::new(tls)), handshake_max });
+        Ok(server)
     }
 
     /// Take every answer down for a query log.
@@ -205,16 +241,17 @@ impl StreamServer {
             host: self.options.connections_per_host_max,
             net: self.options.connections_per_net_max,
         };
+        let transport = if self.security.is_some() { Transport::Tls } else { Transport::Tcp };
         let (stop, stopped) = watch::channel(false);
         let counters = Arc::<StreamCounters>::default();
         let shared = Arc::new(StreamShared {
             options: self.options,
             limits: ConnectionLimits::new(caps),
             answer,
-            transport: Transport::Tcp,
+            transport,
             reader,
             policy,
-            block: registry.block(Transport::Tcp),
+            block: registry.block(transport),
             counters: Arc::clone(&counters),
             query_log: self.query_log.as_ref().map(QueryLog::sink),
             rotation: AtomicU32::new(0),
@@ -229,7 +266,7 @@ impl StreamServer {
                 protocol: "TCP",
                 error,
             })?;
-            accepting.push(runtime.spawn(accept(listener, address, Arc::clone(&shared))));
+            accepting.push(runtime.spawn(accept(listener, address, self.security.clone(), Arc::clone(&shared))));
         }
         Ok(Streams { stop, accepting, counters })
     }
@@ -265,7 +302,12 @@ impl Streams {
 }
 
 /// Accept connections on one listener until told to stop.
-async fn accept(listener: tokio::net::TcpListener, address: SocketAddr, shared: Arc<StreamShared>) {
+async fn accept(
+    listener: tokio::net::TcpListener,
+    address: SocketAddr,
+    security: Option<Security>,
+    shared: Arc<StreamShared>,
+) {
     let mut stop = shared.stop.clone();
     let mut connections = JoinSet::new();
     let (mut errors, mut panics) = (Seldom::default(), Seldom::default());
@@ -278,7 +320,12 @@ async fn accept(listener: tokio::net::TcpListener, address: SocketAddr, shared: 
                 Ok((stream, peer)) => {
                     let admitted = shared.limits.admit(peer.ip());
                     if let Some(open) = OpenConnection::count(admitted, &shared.counters) {
-                        connections.spawn(serve(open, stream, peer, Arc::clone(&shared)));
+                        let shared = Arc::clone(&shared);
+                        // Two kinds of task, so that a plain connection has no room for TLS.
+                        match security.clone() {
+                            None => connections.spawn(serve(open, stream, peer, shared)),
+                            Some(security) => connections.spawn(serve_tls(open, stream, peer, security, shared)),
+                        };
                     }
                 }
                 Err(error) => {
@@ -325,6 +372,32 @@ async fn serve(open: OpenConnection, stream: tokio::net::TcpStream, peer: Socket
     // Answers are written whole, so waiting for more to send along (Nagle) would only delay them.
     let _ = stream.set_nodelay(true);
     open.until(serve_stream(stream, peer, &shared)).await;
+}
+
+/// Serve an encrypted connection to its end.
+async fn serve_tls(
+    open: OpenConnection,
+    stream: tokio::net::TcpStream,
+    peer: SocketAddr,
+    security: Security,
+    shared: Arc<StreamShared>,
+) {
+    let _ = stream.set_nodelay(true);
+    let mut stop = shared.stop.clone();
+    // On the heap and gone with the handshake, which needs more room than what comes after it.
+    let handshake = Box::pin(timeout(security.handshake_max, security.acceptor.accept(stream)));
+    let accepted = tokio::select! {
+        accepted = handshake => accepted,
+        _ = stop.changed() => return open.until(async { Closed::Orderly }).await,
+    };
+    let served = async {
+        match accepted {
+            Ok(Ok(stream)) => serve_stream(stream, peer, &shared).await,
+            Ok(Err(_)) => Closed::Error,
+            Err(_) => Closed::Idle,
+        }
+    };
+    open.until(served).await;
 }
 
 /// An admitted connection, of whatever transport; counted as open as long as this lives.

@@ -62,7 +62,7 @@ fn u16_at(message: &[u8], at: usize) -> Option<u16> {
 }
 
 /// The octet after the name at `at`, compressed or not.
-fn skip_name(message: &[u8], mut at: usize) -> Option<usize> {
+pub(super) fn skip_name(message: &[u8], mut at: usize) -> Option<usize> {
     loop {
         match *message.get(at)? {
             0 => return Some(at + 1),

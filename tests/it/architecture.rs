@@ -89,8 +89,9 @@ fn only_app_reads_the_settings() {
         &[
             "src/app.rs",
             "app/serve.rs",
-            "app/feed.rs",
             "app/answers.rs",
+            "app/encrypted.rs",
+            "app/feed.rs",
             "app/listing.rs",
             "app/public.rs",
             "app/relation.rs",

@@ -2,7 +2,7 @@
 //!
 //! `server` starts and asks it, `message` spells queries and replies, `differences` is
 //! the table of what may differ from rbldnsd, `judge` and `differential` hold answers against it.
-//! Everything else is tests: by RFC (`cookies`, `duties`, `edns`, `rate`, `streams`, `tools`), by other servers (`export`), by rbldnsd (`access`,
+//! Everything else is tests: by RFC (`cookies`, `duties`, `edns`, `rate`, `streams`, `encrypted`, `tools`), by other servers (`export`), by rbldnsd (`access`,
 //! `conformance`, `differential`, `documented`, `rbldnsd_mode`, `random`, `reallists`), by what an operator does (`cli`, `settings`,
 //! `metrics`), by mail servers and shippers (`feed`, `joe_jobs`), and by what goes wrong (`reload`, `garbage`). See `CONTRIBUTING.md` for how
 //! to run them.
@@ -17,6 +17,7 @@ mod differential;
 mod documented;
 mod duties;
 mod edns;
+mod encrypted;
 mod export;
 mod feed;
 mod garbage;

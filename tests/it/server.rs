@@ -56,6 +56,8 @@ pub struct Server {
     pub http: SocketAddr,
     /// The line that ended the start: `ready: …` or `serving: …`.
     pub started: String,
+    /// The lines before that, which say where it listens.
+    said: Vec<String>,
     /// What it has written to standard error.
     log: Arc<Mutex<String>>,
 }
@@ -94,6 +96,7 @@ impl Server {
         let lines = follow(child.stdout.take().unwrap());
         collect(child.stderr.take().unwrap(), Arc::clone(&log));
         let (mut dns, mut http, mut started) = (None, None, None);
+        let mut said = Vec::new();
         let deadline = Instant::now() + PATIENCE;
         while started.is_none() {
             let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) else {
@@ -108,9 +111,23 @@ impl Server {
                 http = Some(rest.trim().parse().unwrap());
             } else if line.starts_with("ready: ") || line.starts_with("serving: ") {
                 started = Some(line);
+            } else {
+                said.push(line);
             }
         }
-        Self { child, dir, dns: dns.unwrap(), http: http.unwrap(), started: started.unwrap(), log }
+        Self { child, dir, dns: dns.unwrap(), http: http.unwrap(), started: started.unwrap(), said, log }
+    }
+
+    /// Where it serves something besides DNS and the operator's HTTP: `tls`, `quic` or `public`.
+    pub fn address(&self, what: &str) -> SocketAddr {
+        let found =
+            self.said.iter().find_map(|line| line.strip_prefix(what)?.strip_prefix(" on ")?.trim().parse().ok());
+        found.unwrap_or_else(|| panic!("no `{what}` in {:?}", self.said))
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The path of a file in the server's directory.

@@ -1,4 +1,4 @@
-//! The public listener: HTTP/1.1 and HTTP/2, with an end to everything that a stranger could make us wait for.
+//! The public listener: HTTP/1.1, HTTP/2 and HTTP/3, with or without TLS below the first two, and an end to everything that a stranger could make us wait for.
 //!
 //! One rule ends slow clients of every kind: a connection on which no request has been under way for the idle time is
 //! closed. A request begins when its head is complete and ends when its answer is ready, within a time of its own; so a
@@ -21,23 +21,27 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
 
 use super::client::{self, ForwardedHeader};
+use super::h3;
 use crate::http::ListenError;
 use crate::serve::limits::{ConnectionCaps, ConnectionLimits};
+use crate::serve::quic::QuicServer;
 use crate::serve::stream::{Closed, OpenConnection, StreamCounters};
+use crate::serve::tls::{CertificateError, Certificates};
 
 /// Octets of a request's head over HTTP/1, and of a header list over HTTP/2. A DoH query of the longest name takes some
 /// 400 as base64url; cookies and headers of proxies a few hundred.
-const HEAD_OCTETS_MAX: usize = 16 * 1024;
+pub(super) const HEAD_OCTETS_MAX: usize = 16 * 1024;
 /// Header fields over HTTP/1; browsers and proxies together send some thirty.
 const HEADERS_MAX: usize = 64;
-/// Requests at once on an HTTP/2 connection. RFC 9113 section 6.5.2 recommends no fewer than 100.
-const STREAMS_MAX: u32 = 100;
+/// Requests at once on an HTTP/2 or HTTP/3 connection. RFC 9113 section 6.5.2 recommends no fewer than 100.
+pub(super) const STREAMS_MAX: u32 = 100;
 /// Octets that a client may send ahead on a stream: the longest DNS message, and on a connection: four of those.
 const STREAM_WINDOW_OCTETS: u32 = 65_535;
 /// See [`STREAM_WINDOW_OCTETS`].
@@ -50,11 +54,13 @@ const RESETS_MAX: usize = 20;
 const ERRORS_MAX: usize = 64;
 /// How long answers on their way may take when a connection or the server is to end.
 const GRACE: Duration = Duration::from_secs(2);
+/// Attempts to have UDP on the port that the system chose for TCP (port 0, tests).
+const PORT_ATTEMPTS: usize = 16;
 /// Pause after a failed accept: descriptors or memory ran out, and at once would be a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where to listen, whom to believe, and the limits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct PublicOptions {
     /// The address; port 0 takes any that is free.
     pub listen: SocketAddr,
@@ -72,6 +78,21 @@ pub struct PublicOptions {
     pub requests_per_connection_max: u64,
     /// Most connections, in all and by prefix.
     pub caps: ConnectionCaps,
+    /// TLS and what comes with it; `None` for plain HTTP, as behind a proxy that speaks TLS.
+    pub security: Option<Security>,
+}
+
+/// How TLS is spoken.
+#[derive(Clone, Debug)]
+pub struct Security {
+    /// The certificate.
+    pub certificates: Arc<Certificates>,
+    /// Whether TLS 1.2 will do; HTTP/3 has 1.3 in any case.
+    pub tls12: bool,
+    /// Longest time for a handshake, ms.
+    pub handshake_ms_max: u64,
+    /// Whether HTTP/3 is served, on the same address over UDP.
+    pub http3: bool,
 }
 
 /// The listener, bound and not yet serving.
@@ -83,16 +104,20 @@ pub struct PublicServer {
     listener: std::net::TcpListener,
     /// Where it is bound.
     address: SocketAddr,
+    /// The socket for HTTP/3.
+    quic: Option<QuicServer>,
     /// Counters of connections.
     counters: Arc<StreamCounters>,
 }
 
 /// What all connections share.
-struct Shared {
+pub(super) struct Shared {
     /// How to serve.
-    options: PublicOptions,
+    pub options: PublicOptions,
     /// What answers requests.
     router: TowerToHyperService<Router>,
+    /// Where HTTP/3 is, for those who came otherwise (RFC 7838).
+    elsewhere: Option<HeaderValue>,
     /// HTTP with its limits.
     http: auto::Builder<TokioExecutor>,
 }
@@ -110,9 +135,25 @@ impl PublicServer {
             let address = listener.local_addr()?;
             Ok((listener, address))
         };
-        match open() {
-            Ok((listener, address)) => Ok(Self { options, listener, address, counters: Arc::default() }),
-            Err(error) => Err(ListenError { section: "public", address: options.listen, error }),
+        let failed = |error| ListenError { section: "public", address: options.listen, error };
+        let counters = Arc::<StreamCounters>::default();
+        let http3 = options.security.as_ref().is_some_and(|security| security.http3);
+        let mut attempts = if options.listen.port() == 0 { PORT_ATTEMPTS } else { 1 };
+        loop {
+            let (listener, address) = open().map_err(failed)?;
+            if !http3 {
+                return Ok(Self { options, listener, address, quic: None, counters });
+            }
+            attempts -= 1;
+            match QuicServer::bind(address) {
+                Ok(quic) => {
+                    let quic = Some(quic.count_in(Arc::clone(&counters)));
+                    return Ok(Self { options, listener, address, quic, counters });
+                }
+                // The port that was free for TCP may be taken for UDP; the system is asked for another one.
+                Err(_) if attempts > 0 => {}
+                Err(error) => return Err(failed(io::Error::other(error))),
+            }
         }
     }
 
@@ -130,14 +171,32 @@ impl PublicServer {
     ///
     /// # Errors
     ///
-    /// When the runtime can not take the listener; nothing was served then.
+    /// When the runtime can not take the listener, or TLS can not be set up; nothing was served then.
     pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let listener = TcpListener::from_std(self.listener)?;
         let limits = ConnectionLimits::new(self.options.caps);
         let http = http(&self.options);
-        let shared = Arc::new(Shared { options: self.options, router: TowerToHyperService::new(router), http });
-        let (stop, stopping) = watch::channel(());
+        let tls = self.options.security.as_ref().map(tls).transpose().map_err(io::Error::other)?;
+        let elsewhere = self.quic.as_ref().map(|quic| format!("h3=\":{}\"; ma=86400", quic.local_address().port()));
+        let shared = Arc::new(Shared {
+            options: self.options,
+            router: TowerToHyperService::new(router),
+            // Always a header's value.
+            elsewhere: elsewhere.and_then(|text| HeaderValue::try_from(text).ok()),
+            http,
+        });
+        let (stop, stopping) = watch::channel(false);
         let mut connections = JoinSet::new();
+        if let (Some(quic), Some(security)) = (self.quic, &shared.options.security) {
+            let tls = security.certificates.server_config(false, &[h3::ALPN]).map_err(io::Error::other)?;
+            let (handshake_ms_max, limits) = (security.handshake_ms_max, Arc::clone(&limits));
+            let (shared, stopping) = (Arc::clone(&shared), stopping.clone());
+            connections.spawn(async move {
+                if let Err(error) = h3::serve(quic, tls, handshake_ms_max, limits, shared, stopping).await {
+                    tracing::error!("HTTP/3 can not be served: {error}");
+                }
+            });
+        }
         let mut shutdown = pin!(shutdown);
         loop {
             tokio::select! {
@@ -149,11 +208,11 @@ impl PublicServer {
                         let from_proxy = client::is_trusted(peer.ip(), &shared.options.trusted_proxies);
                         let admitted = if from_proxy { limits.admit_any() } else { limits.admit(peer.ip()) };
                         let Some(open) = OpenConnection::count(admitted, &self.counters) else { continue };
-                        let (shared, stopping) = (Arc::clone(&shared), stopping.clone());
+                        let (shared, stopping, tls) = (Arc::clone(&shared), stopping.clone(), tls.clone());
                         connections.spawn(async move {
                             // Answers are written whole, so waiting for more to send along (Nagle) would only delay them.
                             let _ = stream.set_nodelay(true);
-                            open.until(connection(stream, peer.ip(), &shared, stopping)).await;
+                            open.until(first_tls(stream, tls, peer.ip(), &shared, stopping)).await;
                         });
                     }
                     // The client was gone before it was accepted.
@@ -173,7 +232,37 @@ impl PublicServer {
     }
 }
 
-/// HTTP of both versions with the limits above.
+/// TLS for HTTP over TCP.
+fn tls(security: &Security) -> Result<TlsAcceptor, CertificateError> {
+    let config = security.certificates.server_config(security.tls12, &[b"h2", b"http/1.1"])?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Serve one connection, after a handshake where TLS is spoken.
+async fn first_tls(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    peer: IpAddr,
+    shared: &Arc<Shared>,
+    mut stopping: watch::Receiver<bool>,
+) -> Closed {
+    let (Some(tls), Some(security)) = (tls, &shared.options.security) else {
+        return connection(stream, peer, shared, stopping).await;
+    };
+    // On the heap and gone with the handshake, which needs more room than what comes after it.
+    let handshake = Box::pin(timeout(Duration::from_millis(security.handshake_ms_max), tls.accept(stream)));
+    let accepted = tokio::select! {
+        accepted = handshake => accepted,
+        _ = stopping.changed() => return Closed::Orderly,
+    };
+    match accepted {
+        Ok(Ok(stream)) => Box::pin(connection(stream, peer, shared, stopping)).await,
+        Ok(Err(_)) => Closed::Error,
+        Err(_) => Closed::Idle,
+    }
+}
+
+/// HTTP of both versions over TCP with the limits above.
 fn http(options: &PublicOptions) -> auto::Builder<TokioExecutor> {
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1()
@@ -194,7 +283,7 @@ fn http(options: &PublicOptions) -> auto::Builder<TokioExecutor> {
 }
 
 /// Serve one connection until the client, a limit or the shutdown ends it.
-async fn connection<S>(stream: S, peer: IpAddr, shared: &Arc<Shared>, mut stopping: watch::Receiver<()>) -> Closed
+async fn connection<S>(stream: S, peer: IpAddr, shared: &Arc<Shared>, mut stopping: watch::Receiver<bool>) -> Closed
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
@@ -229,7 +318,7 @@ where
 }
 
 /// Answer one request, whoever brought it.
-async fn respond(
+pub(super) async fn respond(
     mut request: Request<Body>,
     peer: IpAddr,
     shared: Arc<Shared>,
@@ -238,7 +327,7 @@ async fn respond(
     let options = &shared.options;
     let client = client::client(peer, request.headers(), &options.trusted_proxies, options.forwarded_header);
     request.extensions_mut().insert(client);
-    let pipelined = request.version() <= Version::HTTP_11;
+    let version = request.version();
     let answered = timeout(Duration::from_millis(options.request_ms_max), shared.router.call(request)).await;
     let mut response = match answered {
         Ok(Ok(response)) => response,
@@ -249,14 +338,17 @@ async fn respond(
         }
     };
     // Requests that have come already would be served before the connection's task has its turn.
-    if pipelined && under_way.0.is_spent() {
+    if version <= Version::HTTP_11 && under_way.0.is_spent() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let (Some(elsewhere), true) = (&shared.elsewhere, version < Version::HTTP_3) {
+        response.headers_mut().insert(header::ALT_SVC, elsewhere.clone());
     }
     Ok(response)
 }
 
 /// What a connection is doing.
-struct Activity {
+pub(super) struct Activity {
     /// Requests.
     state: Mutex<Requests>,
     /// Told once no further request is allowed.
@@ -274,11 +366,11 @@ struct Requests {
 }
 
 /// A request under way, until dropped.
-struct UnderWay(Arc<Activity>);
+pub(super) struct UnderWay(Arc<Activity>);
 
 impl Activity {
     /// Nothing under way yet.
-    fn new(requests_max: u64) -> Self {
+    pub(super) fn new(requests_max: u64) -> Self {
         let state = Requests { under_way: 0, left: requests_max, idle_since: Instant::now() };
         Self { state: Mutex::new(state), spent: Notify::new() }
     }
@@ -289,7 +381,7 @@ impl Activity {
     }
 
     /// A request begins.
-    fn begin(self: &Arc<Self>) -> UnderWay {
+    pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
         let mut state = self.lock();
         state.under_way += 1;
         state.left = state.left.saturating_sub(1);
@@ -300,12 +392,12 @@ impl Activity {
     }
 
     /// Whether no further request is allowed.
-    fn is_spent(&self) -> bool {
+    pub(super) fn is_spent(&self) -> bool {
         self.lock().left == 0
     }
 
     /// Since when nothing is under way; `None` while something is.
-    fn idle_since(&self) -> Option<Instant> {
+    pub(super) fn idle_since(&self) -> Option<Instant> {
         let state = self.lock();
         (state.under_way == 0).then_some(state.idle_since)
     }

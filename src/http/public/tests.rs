@@ -26,6 +26,7 @@ fn options() -> PublicOptions {
         lifetime_ms_max: 60_000,
         requests_per_connection_max: 1_000,
         caps: ConnectionCaps { total: 64, host: 64, net: 64 },
+        security: None,
     }
 }
 
