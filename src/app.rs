@@ -1,6 +1,6 @@
 //! The wiring: settings in, each module's options out, and the operations of the command line.
 
-mod abuse;
+mod answers;
 mod encrypted;
 mod feed;
 mod listing;

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::encrypted::Encrypted;
 use super::{Exit, Failure};
-use crate::config::{self, AnyAnswer, Authority, OnExpire, Settings, Workers};
+use crate::config::{self, OnExpire, Settings, Workers};
 use crate::feed::joe_job::JoeJobs;
 use crate::feed::relation::service::{Knows, Service, ServiceCounts};
 use crate::feed::relation::{Relation, Word};
@@ -66,7 +66,7 @@ pub fn run(config: &Path, self_signed: bool) -> Result<Exit, Failure> {
         .thread_name("stream")
         .enable_all()
         .build()?;
-    let policy = policy(&settings)?;
+    let policy = super::answers::policy(&settings)?;
     raise_descriptor_limit(&settings);
     let (udp, tcp) = bind(&settings)?;
     let http = if settings.http.enabled {
@@ -261,7 +261,7 @@ fn bind(settings: &Settings) -> Result<(UdpServer, StreamServer), Failure> {
         pin: dns.pin,
         receive_buffer_octets: (dns.receive_buffer > 0).then_some(dns.receive_buffer as usize),
         batch: BATCH_DEFAULT,
-        rate: super::abuse::rate(settings),
+        rate: super::answers::rate(settings),
     };
     Ok(bind_both(&udp_options, &stream_options(settings))?)
 }
@@ -522,7 +522,7 @@ impl Running {
 
     /// Reread the settings and look at all files. Bad settings change nothing.
     fn reread(&self) {
-        super::abuse::reread_secrets(&self.started.dns.cookies, &self.policy);
+        super::answers::reread_secrets(&self.started.dns.cookies, &self.policy);
         if let Some(certificates) = &self.certificates {
             certificates.reload();
         }
@@ -594,19 +594,6 @@ fn same_feed(a: &config::Feed, b: &config::Feed) -> bool {
         ..a.clone()
     };
     rules == *b
-}
-
-/// What every answer depends on. Errors: the secrets of cookies can not be had.
-fn policy(settings: &Settings) -> Result<Policy, Failure> {
-    let dns = &settings.dns;
-    Ok(Policy {
-        udp_size_max: dns.udp_size_max,
-        authority: dns.authority == Authority::Full,
-        any_in_full: dns.any == AnyAnswer::Full,
-        version: dns.version.clone(),
-        server_id: dns.server_id.clone(),
-        cookies: super::abuse::cookies(&dns.cookies)?,
-    })
 }
 
 /// How to load.

@@ -3,9 +3,8 @@
 //! It does no I/O, takes no lock, allocates nothing, logs nothing and can not fail: malformed input is an
 //! outcome, not an error.
 
-use std::net::IpAddr;
-
-use super::extras::{CookiePolicy, Extras};
+pub use super::context::{Context, Dropped, Listed, Note, Outcome, Policy, Transport};
+use super::extras::Extras;
 use super::record_set::RecordSet;
 use crate::dataset::records::RecordType;
 use crate::wire::cookie::Standing;
@@ -13,134 +12,6 @@ use crate::wire::query::{ErrorReply, Message, Query};
 use crate::wire::reply::{Head, NoRoom, Piece, Section, Writer};
 use crate::wire::{HEADER_LEN, class, ede, rcode, rtype};
 use crate::zone::{self, Access, Address, Existence, Match, Snapshot, Zone, ZoneState};
-
-/// How a query came; decides sizes, truncation and what a transfer request is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Transport {
-    /// A datagram (RFC 1035 section 4.2.1).
-    Udp,
-    /// A TCP stream (RFC 7766).
-    Tcp,
-    /// A TLS stream (RFC 7858).
-    Tls,
-    /// A stream of a QUIC connection (RFC 9250).
-    Quic,
-    /// A request over HTTPS, whatever its version (RFC 8484).
-    Https,
-}
-
-impl Transport {
-    /// Whether it carries messages of any length, so that none is truncated: everything but a datagram.
-    pub const fn is_stream(self) -> bool {
-        !matches!(self, Self::Udp)
-    }
-
-    /// Whether nobody on the way can read it; what pads answers (RFC 8467).
-    pub const fn is_encrypted(self) -> bool {
-        matches!(self, Self::Tls | Self::Quic | Self::Https)
-    }
-}
-
-/// What the answer depends on besides the question and the data.
-#[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
-    /// Source address of the query.
-    pub client: IpAddr,
-    /// How it came.
-    pub transport: Transport,
-    /// Counts up with each query, so that record sets rotate.
-    pub rotation: u32,
-    /// Seconds since 1970, of which the upper bits do not matter; looked at only where [`Prepared::has_cookie`].
-    pub time_s: u32,
-    /// How long an idle connection is kept, in units of 100 ms, for clients that ask (RFC 7828); `None` where there is none,
-    /// or where that is not said in DNS: over UDP, QUIC and HTTPS.
-    pub keepalive: Option<u16>,
-    /// What the operator decided for all zones.
-    pub policy: &'a Policy,
-}
-
-/// The operator's choices for every answer; see `[dns]` in the settings.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    /// Largest UDP answer and the size advertised in EDNS, octets, 512–4096.
-    pub udp_size_max: u16,
-    /// Put the zone's NS records into the authority section of positive answers, as rbldnsd does.
-    pub authority: bool,
-    /// Answer ANY with every record set even over UDP, as rbldnsd does.
-    pub any_in_full: bool,
-    /// Text for `version.bind` and `version.server`; `None` refuses.
-    pub version: Option<String>,
-    /// Text for `id.server`, `hostname.bind` and NSID; `None` refuses.
-    pub server_id: Option<String>,
-    /// How cookies are handled; `None` passes over them.
-    pub cookies: Option<CookiePolicy>,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self { udp_size_max: 1232, authority: false, any_in_full: false, version: None, server_id: None, cookies: None }
-    }
-}
-
-/// What to do with a message, and what to count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Say nothing.
-    Drop(Dropped),
-    /// Send the first `len` octets of the buffer.
-    Reply {
-        /// Octets of the reply.
-        len: usize,
-        /// What was matched, for the counters.
-        note: Note,
-    },
-}
-
-/// Why a message got no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Dropped {
-    /// Shorter than a header.
-    Short,
-    /// A response; answering it could start a loop.
-    Response,
-    /// An access rule says so.
-    Policy,
-    /// Source port 0, or another source that can not be answered.
-    Source,
-    /// Its network has been sent too much.
-    Rate,
-}
-
-/// What was asked and what came of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// The zone's slot in the statistics; 0 is "no zone of ours".
-    pub zone_slot: u16,
-    /// Query type, host order; 0 where none could be read.
-    pub qtype: u16,
-    /// Response code, extended bits included (BADVERS is 16).
-    pub rcode: u16,
-    /// Whether the subject is listed.
-    pub listed: Listed,
-    /// Whether TC was set.
-    pub truncated: bool,
-    /// What the client's cookie proves.
-    pub cookie: Standing,
-}
-
-/// Whether the question met a listing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Listed {
-    /// Not a question about an entry: apex, error, chaos.
-    NotAsked,
-    /// At least one dataset lists the subject.
-    Yes,
-    /// None does.
-    No,
-}
 
 /// The two steps of answering, so that tests can put something else in their place.
 #[derive(Clone, Copy, Debug)]
@@ -228,7 +99,7 @@ impl Prepared {
             Message::Query => answer(&self.query, self.place.as_ref(), context, snapshot, &global, buf),
             Message::Error(error) => {
                 let extras = Extras::of(self.query.cookie.as_ref(), context);
-                bare(error, &extras, false, context, buf)
+                bare(error, &extras, NO_ZONE, false, context, buf)
             }
             Message::CookieAlone(edns) => {
                 let extras = Extras::of(self.query.cookie.as_ref(), context);
@@ -237,7 +108,14 @@ impl Prepared {
                     Standing::Invalid => (rcode::BADCOOKIE, Some(edns)),
                     Standing::Client | Standing::Valid => (rcode::NOERROR, Some(edns)),
                 };
-                bare(ErrorReply { rcode, question_end: HEADER_LEN, qtype: 0, edns }, &extras, false, context, buf)
+                bare(
+                    ErrorReply { rcode, question_end: HEADER_LEN, qtype: 0, edns },
+                    &extras,
+                    NO_ZONE,
+                    false,
+                    context,
+                    buf,
+                )
             }
         }
     }
@@ -249,25 +127,35 @@ impl Prepared {
     }
 
     /// Instead of the answer that was written over the message in `buf`: no records and TC, so that the client asks again
-    /// over TCP. Silence for what is no question.
-    pub fn truncate(&self, buf: &mut [u8], context: &Context<'_>) -> Outcome {
+    /// over TCP. Silence for what is no question. It is counted for the zone in `zone_slot`.
+    pub fn truncate(&self, buf: &mut [u8], context: &Context<'_>, zone_slot: u16) -> Outcome {
         if self.message != Message::Query {
             return Outcome::Drop(Dropped::Rate);
         }
         let extras = Extras::of(self.query.cookie.as_ref(), context);
-        bare(self.query.with_code(rcode::NOERROR), &extras, true, context, buf)
+        bare(self.query.with_code(rcode::NOERROR), &extras, zone_slot, true, context, buf)
     }
 }
 
+/// The slot in the statistics of what is about no zone of ours.
+const NO_ZONE: u16 = 0;
+
 /// An answer without records.
 #[cold]
-fn bare(reply: ErrorReply, extras: &Extras, truncated: bool, context: &Context<'_>, buf: &mut [u8]) -> Outcome {
+fn bare(
+    reply: ErrorReply,
+    extras: &Extras,
+    zone_slot: u16,
+    truncated: bool,
+    context: &Context<'_>,
+    buf: &mut [u8],
+) -> Outcome {
     let ErrorReply { rcode, question_end, qtype, edns } = reply;
     let opt = edns.as_ref().map(|edns| extras.opt(edns, context, error_ede(rcode)));
     let writer = Writer::new(buf, question_end, usize::MAX, 0);
     let len = writer.finish(Head { rcode, truncated, ..Head::default() }, opt);
     let (listed, cookie) = (Listed::NotAsked, extras.standing);
-    Outcome::Reply { len, note: Note { zone_slot: 0, qtype, rcode, listed, truncated, cookie } }
+    Outcome::Reply { len, note: Note { zone_slot, qtype, rcode, listed, truncated, cookie } }
 }
 
 /// Answer the message `buf[..len]` in place; the reply may use all of `buf`. Both steps of [`Prepared`] at once.
@@ -314,7 +202,7 @@ fn answer(
     };
     let Reply { writer, head, ede, .. } = reply;
     if extras.refused(context) {
-        return bare(query.with_code(rcode::BADCOOKIE), &extras, false, context, buf);
+        return bare(query.with_code(rcode::BADCOOKIE), &extras, zone_slot, false, context, buf);
     }
     let len = writer.finish(head, query.edns.as_ref().map(|edns| extras.opt(edns, context, ede)));
     let (qtype, cookie) = (query.qtype, extras.standing);

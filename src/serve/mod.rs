@@ -2,6 +2,7 @@
 
 pub mod answer;
 mod connection;
+mod context;
 pub mod cookie_secrets;
 pub mod doq;
 pub mod extras;

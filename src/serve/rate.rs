@@ -106,7 +106,7 @@ impl RateLimiter {
             return Verdict::Count;
         }
         // By chance and not in turn, or two clients in step would share them out: all for one, none for the other.
-        if self.options.slip > 0 && self.next() % u64::from(self.options.slip) == 0 {
+        if self.options.slip > 0 && self.next().is_multiple_of(u64::from(self.options.slip)) {
             Verdict::Truncate
         } else {
             Verdict::Drop

@@ -27,10 +27,13 @@ fn sent(limiter: &mut RateLimiter, client: &str, count: usize, octets: usize, no
     (0..count).filter(|_| limiter.judge(client, octets, now_ns) == Verdict::Send).count()
 }
 
+/// Octets of each answer, how many are sent at once, and after each time in ms how many again.
+type Stream<'a> = (usize, usize, &'a [(u64, usize)]);
+
 #[test]
 fn a_burst_and_then_the_rate() {
     // Octets of each answer, and how many are sent of a thousand: at once, then after each time in ms.
-    let cases: [(usize, usize, &[(u64, usize)]); 4] = [
+    let cases: [Stream<'_>; 4] = [
         (100, 100, &[(0, 0), (10, 1), (500, 50), (10_000, 100)]),
         (1, 100, &[(10, 1), (100, 10)]),
         (1000, 10, &[(50, 0), (100, 1), (1000, 10)]),

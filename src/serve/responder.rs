@@ -70,6 +70,7 @@ impl Responder {
             transport: self.transport,
             rotation: self.rotation.fetch_add(1, Relaxed),
             time_s: clock::now_s() as u32,
+            // QUIC and HTTP tell it in their own ways (RFC 9250 section 5.5.2).
             keepalive: None,
             policy: &policy,
         };

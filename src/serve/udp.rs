@@ -379,7 +379,7 @@ impl Worker {
         }
         let outcome = match verdict {
             Verdict::Send | Verdict::Count => sent,
-            Verdict::Truncate => self.prepared[index].truncate(buffer, context),
+            Verdict::Truncate => self.prepared[index].truncate(buffer, context, note.zone_slot),
             Verdict::Drop => Outcome::Drop(Dropped::Rate),
         };
         // What could not be cut was dropped.

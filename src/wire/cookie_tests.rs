@@ -31,13 +31,16 @@ const MADE_S: u32 = 1_559_731_985;
 /// For whom.
 const HOST: &str = "198.51.100.100";
 
+/// Name, secrets, the client's option, its address, the time, what it proves, the option that goes back.
+type Vector<'a> = (&'a str, &'a [&'a str], &'a str, &'a str, u32, Standing, &'a str);
+
 #[test]
 fn the_vectors_of_rfc_9018() {
     let [old, new] = OLD_AND_NEW;
     let six = "2001:db8:220:1:59de:d0f4:8769:82b8";
     let old_cookie = "22681ab97d52c298010000005cf7c57926556bd0934c72f8";
     let reserved = "fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5";
-    let cases: [(&str, &[&str], &str, &str, u32, Standing, &str); 6] = [
+    let cases: [Vector<'_>; 6] = [
         ("A.1", &[SECRET], "2464c4abcf10c957", HOST, MADE_S, Standing::Client, COOKIE),
         (
             "A.2",

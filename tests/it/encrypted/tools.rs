@@ -40,6 +40,10 @@ fn kdig_and_dig() {
         ("kdig", public, "+https 2.0.0.127.bl.test A", &["HTTP/2-POST", "status: 200", "127.0.0.2"]),
         ("kdig", public, "+https-get 4.3.2.1.big.test TXT", &["HTTP/2-GET", "status: 200", "value 060"]),
         ("dig", dot, "+tls 2.0.0.127.bl.test A", &["status: NOERROR", "127.0.0.2"]),
+        // Padded answers are 468 octets long (RFC 8467); TLS has the idle time of TCP (RFC 7828).
+        ("kdig", dot, "+tls +padding=128 2.0.0.127.bl.test A", &["PADDING", "Received 468 B"]),
+        ("kdig", doq, "+quic +padding=128 2.0.0.127.bl.test A", &["PADDING", "Received 468 B"]),
+        ("dig", dot, "+tls +keepalive +cookie 2.0.0.127.bl.test A", &["TCP KEEPALIVE: 10.0 secs", " (good)"]),
         ("dig", public, "+https 2.0.0.127.bl.test A", &["status: NOERROR", "127.0.0.2", "(HTTPS)"]),
         ("dig", public, "+https-get 9.9.9.9.bl.test A", &["status: NXDOMAIN"]),
     ];

@@ -1,17 +1,31 @@
-//! The settings' `[dns.cookies]` and `[dns.rate-limit]` as options of the modules that do it.
+//! What answers look like by the settings, and who gets how many: `[dns]`, `[dns.cookies]` and `[dns.rate-limit]` as options of
+//! the modules that do it.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::config::{Cookies, Settings};
+use crate::config::{AnyAnswer, Authority, Cookies, Settings};
 use crate::serve::answer::Policy;
 use crate::serve::cookie_secrets::{self, SecretsError};
 use crate::serve::extras::CookiePolicy;
 use crate::serve::rate::RateOptions;
 
+/// What every answer depends on. Errors: the secrets of cookies can not be had.
+pub(super) fn policy(settings: &Settings) -> Result<Policy, SecretsError> {
+    let dns = &settings.dns;
+    Ok(Policy {
+        udp_size_max: dns.udp_size_max,
+        authority: dns.authority == Authority::Full,
+        any_in_full: dns.any == AnyAnswer::Full,
+        version: dns.version.clone(),
+        server_id: dns.server_id.clone(),
+        cookies: cookies(&dns.cookies)?,
+    })
+}
+
 /// How cookies are handled; a secret is made where no file has any. Errors: the file can not be used.
-pub(super) fn cookies(cookies: &Cookies) -> Result<Option<CookiePolicy>, SecretsError> {
+fn cookies(cookies: &Cookies) -> Result<Option<CookiePolicy>, SecretsError> {
     if !cookies.enabled {
         return Ok(None);
     }
