@@ -127,7 +127,7 @@ fn look_up(snapshot: &Snapshot, number: usize, zone: &Zone, asked: &Asked) -> Ve
     debug_assert_eq!(found, number);
     let mut entries = Vec::new();
     let mut text = Text::default();
-    zone.look_up_for(Access::Open, &name, below, address(&name, below), &mut |found| {
+    zone.look_up_for(&Access::Open, &name, below, &address(&name, below), &mut |found| {
         let Match::Listing(dataset, id, subject) = found else { return };
         for id in dataset.values().members(id) {
             let (code, raw) = dataset.values().get(id);
