@@ -54,10 +54,54 @@ fn below_in_window(low: &[u16], at: usize, len: usize, suffix: u16) -> usize {
     below.into()
 }
 
+/// The place of a suffix among the `len` (at most [`WINDOW`]) from `at` on, which are distinct.
+#[inline]
+fn place_in_window(low: &[u16], at: usize, len: usize, suffix: u16) -> Option<usize> {
+    let window = low.get(at..)?.first_chunk::<WINDOW>()?;
+    let mut place = 0u16;
+    for (n, &low) in window.iter().enumerate() {
+        let here = u16::from(low == suffix) & u16::from(n < len);
+        place |= here.wrapping_neg() & (n as u16 + 1);
+    }
+    Some(at + usize::from(place.checked_sub(1)?))
+}
+
 /// Where in a run of evenly spread suffixes this one would stand.
 #[inline]
 fn guess(len: usize, suffix: u16) -> usize {
     (len * usize::from(suffix)) >> 16
+}
+
+/// Where in a run of more than [`WINDOW`] suffixes the window begins in which this one stands if it is there.
+#[inline]
+fn window(low: &[u16], start: usize, end: usize, suffix: u16) -> usize {
+    let len = end - start;
+    // Hosts are spread about evenly within a /16, or the window beside the guess says that they are not.
+    let at = start + guess(len, suffix).saturating_sub(WINDOW / 2).min(len - WINDOW);
+    let fits = (at == start || low[at - 1] < suffix) && (at + WINDOW == end || low[at + WINDOW] > suffix);
+    if fits { at } else { search(low, start, end, suffix) }
+}
+
+/// The same by halves.
+#[inline(never)]
+fn search(low: &[u16], start: usize, end: usize, suffix: u16) -> usize {
+    let (mut at, mut len) = (start, end - start);
+    while len > WINDOW {
+        let half = len / 2;
+        // Written so that it compiles to a conditional move: the branch would be a coin toss.
+        at = if low[at + half] <= suffix { at + half } else { at };
+        len -= half;
+    }
+    at.min(end - WINDOW)
+}
+
+/// The row of a suffix in the sorted run `start..end`.
+#[inline]
+fn find(low: &[u16], start: usize, end: usize, suffix: u16) -> Option<usize> {
+    if end - start <= WINDOW {
+        return place_in_window(low, start, end - start, suffix);
+    }
+    place_in_window(low, window(low, start, end, suffix), WINDOW, suffix)
 }
 
 /// The row of the first suffix in the sorted run `start..end` that is not below `suffix`.
@@ -67,20 +111,8 @@ fn lower_bound(low: &[u16], start: usize, end: usize, suffix: u16) -> usize {
     if len <= WINDOW {
         return start + below_in_window(low, start, len, suffix);
     }
-    // Hosts are spread about evenly within a /16, or the window beside the guess says that they are not.
-    let at = start + guess(len, suffix).saturating_sub(WINDOW / 2).min(len - WINDOW);
-    let fits = (at == start || low[at - 1] < suffix) && (at + WINDOW == end || low[at + WINDOW] >= suffix);
-    if fits {
-        return at + below_in_window(low, at, WINDOW, suffix);
-    }
-    let (mut at, mut len) = (start, len);
-    while len > WINDOW {
-        let half = len / 2;
-        // Written so that it compiles to a conditional move: the branch would be a coin toss.
-        at = if low[at + half] < suffix { at + half } else { at };
-        len -= half;
-    }
-    at + below_in_window(low, at, len, suffix)
+    let at = window(low, start, end, suffix);
+    at + below_in_window(low, at, WINDOW, suffix)
 }
 
 impl Hosts {
@@ -101,13 +133,7 @@ impl Hosts {
             HostKeys::Whole(keys) => keys.find(address)?,
             HostKeys::Strided { index, low } => {
                 let top = (address >> 16) as usize;
-                let (start, end) = (index[top] as usize, index[top + 1] as usize);
-                let suffix = address as u16;
-                let row = lower_bound(low, start, end, suffix);
-                if row == end || low[row] != suffix {
-                    return None;
-                }
-                row
+                find(low, index[top] as usize, index[top + 1] as usize, address as u16)?
             }
         };
         Some(self.ids.get(row))

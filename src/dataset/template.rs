@@ -1,7 +1,6 @@
 //! The texts' templates: `$`, `$0`–`$9` and the base template `$=` (rbldnsd.8, "Text substitution").
 
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
 
 use super::entry::TEXT_LEN_MAX;
 use crate::wire::name::write_labels;
@@ -54,11 +53,32 @@ impl Text {
         self.len += len;
     }
 
+    /// Append an IPv4 address. By hand, as it stands in most texts and formatting takes longer than all the rest of an
+    /// answer.
+    fn push_ip4(&mut self, address: u32) {
+        // Three digits and a dot for each octet.
+        let mut text = [b'.'; 16];
+        let mut len = 0;
+        for octet in address.to_be_bytes() {
+            for (least, digit) in [(100, octet / 100), (10, octet / 10 % 10), (0, octet % 10)] {
+                if octet >= least {
+                    text[len] = b'0' + digit;
+                    len += 1;
+                }
+            }
+            len += 1;
+        }
+        self.push(&text[..len - 1]);
+    }
+
     /// Append what `$` stands for.
     fn push_subject(&mut self, subject: Subject<'_>) {
         // Writing to a `Text` can not fail: what has no room is cut.
         let _ = match subject {
-            Subject::Ip4(address) => write!(self, "{}", Ipv4Addr::from(address)),
+            Subject::Ip4(address) => {
+                self.push_ip4(address);
+                Ok(())
+            }
             Subject::Ip6(address) => write_ip6(self, address),
             Subject::Name(labels) => write_labels(self, labels),
         };
@@ -177,6 +197,15 @@ mod tests {
             (Some("=plain $"), Some("plain 1.0.0.2")),
         ] {
             check(&template, raw, expected);
+        }
+    }
+
+    #[test]
+    fn ip4_text_is_dotted_decimal() {
+        for address in [0, 1, 9, 10, 99, 100, 255, 0x0102_0304, 0x0a64_ff09, 0xc000_0201, u32::MAX] {
+            let mut text = Text::default();
+            text.push_ip4(address);
+            assert_eq!(text.as_bytes(), std::net::Ipv4Addr::from(address).to_string().as_bytes());
         }
     }
 

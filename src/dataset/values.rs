@@ -26,6 +26,8 @@ struct Value {
     text_at: u32,
     /// Octets of the text.
     text_len: u16,
+    /// There is a text, and it stands for itself unless there is a base template: no `$` in it, no `=` before it.
+    plain: bool,
 }
 
 /// All values of a dataset.
@@ -50,6 +52,21 @@ impl Values {
         };
         let at = value.text_at as usize;
         (value.a, self.texts.get(at..at + usize::from(value.text_len)))
+    }
+
+    /// The address of a value; `None` for an exclusion or a combination.
+    #[inline]
+    pub fn one_address(&self, id: u32) -> Option<[u8; 4]> {
+        self.values.get(id.wrapping_sub(FIRST) as usize).map(|value| value.a)
+    }
+
+    /// The text of a value where it is answered as it is written, if there is no base template; `None` as well for an
+    /// exclusion or a combination.
+    #[inline]
+    pub fn one_plain_text(&self, id: u32) -> Option<&[u8]> {
+        let value = self.values.get(id.wrapping_sub(FIRST) as usize).filter(|value| value.plain)?;
+        let at = value.text_at as usize;
+        self.texts.get(at..at + usize::from(value.text_len))
     }
 
     /// The values behind an id: one, or those of a combination; none for an exclusion.
@@ -121,7 +138,8 @@ impl Interner {
             Some(text) => self.text(text)?,
         };
         let id = FIRST + u32::try_from(self.values.values.len()).ok()?;
-        self.values.values.push(Value { a, text_at, text_len });
+        let plain = text.is_some_and(|text| !text.contains(&b'$') && !text.starts_with(b"="));
+        self.values.values.push(Value { a, text_at, text_len, plain });
         let (values, seed) = (&self.values, &self.seed);
         self.known.insert_unique(hash, id, |&id| {
             let (a, text) = values.get(id);

@@ -195,7 +195,7 @@ impl Prepared {
             Message::Short => Outcome::Drop(Dropped::Short),
             Message::Response => Outcome::Drop(Dropped::Response),
             _ if matches!(global, Access::Ignore) => Outcome::Drop(Dropped::Policy),
-            Message::Query => answer(&self.query, self.place, context, snapshot, global, buf),
+            Message::Query => answer(&self.query, self.place.as_ref(), context, snapshot, global, buf),
             Message::Error(error) => {
                 let opt = error.edns.map(|edns| opt(&edns, context, error_ede(error.rcode)));
                 let reply = Writer::new(buf, error.question_end, usize::MAX, 0);
@@ -220,15 +220,17 @@ fn error_ede(code: u16) -> Option<u16> {
 }
 
 /// The OPT record of an answer.
+#[inline]
 fn opt<'a>(edns: &Edns, context: &Context<'a>, ede: Option<u16>) -> Opt<'a> {
     Opt::answer(edns, context.policy.udp_size_max, ede, context.policy.server_id.as_deref())
 }
 
 /// Answer a question; its octets stand at the beginning of `buf`. `global` is what the access list for all zones says of
 /// the client.
+#[inline]
 fn answer(
     query: &Query,
-    place: Option<Place>,
+    place: Option<&Place>,
     context: &Context<'_>,
     snapshot: &Snapshot,
     global: Access<'_>,
@@ -281,6 +283,7 @@ struct Reply<'q, 'b, 'c, 's> {
 
 impl<'s> Reply<'_, '_, '_, 's> {
     /// An error without records.
+    #[cold]
     fn refuse(&mut self, rcode: u16, ede: Option<u16>) -> Listed {
         self.head.rcode = rcode;
         self.ede = ede;
@@ -288,6 +291,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// A question about the server itself (RFC 4892).
+    #[cold]
     fn chaos(&mut self) -> Listed {
         let policy = self.context.policy;
         let text = match self.query.name.labels_from(0) {
@@ -306,18 +310,12 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// A question of class IN; gives the zone's slot as well. `None`: an access list wants no answer.
-    fn internet(&mut self, snapshot: &'s Snapshot, place: Option<Place>, global: Access<'s>) -> Option<(u16, Listed)> {
+    #[inline]
+    fn internet(&mut self, snapshot: &'s Snapshot, place: Option<&Place>, global: Access<'s>) -> Option<(u16, Listed)> {
         let query = self.query;
         let found = place.and_then(|place| Some((&**snapshot.zones.get(place.number)?, place)));
         let Some((zone, place)) = found else {
-            // What is not done for any name is not done for this one, as in rbldnsd.
-            let over_tcp = self.context.transport != Transport::Udp;
-            let listed = match query.qtype {
-                rtype::AXFR | rtype::IXFR if over_tcp => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
-                qtype if META_TYPES.contains(&qtype) => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
-                _ => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
-            };
-            return Some((0, listed));
+            return Some((0, self.nowhere()));
         };
         let listed = if META_TYPES.contains(&query.qtype) {
             match (query.qtype, self.context.transport) {
@@ -341,8 +339,21 @@ impl<'s> Reply<'_, '_, '_, 's> {
         Some((zone.slot, listed))
     }
 
+    /// A question about a name in no zone of ours.
+    #[cold]
+    fn nowhere(&mut self) -> Listed {
+        // What is not done for any name is not done for this one, as in rbldnsd.
+        let over_tcp = self.context.transport != Transport::Udp;
+        match self.query.qtype {
+            rtype::AXFR | rtype::IXFR if over_tcp => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
+            qtype if META_TYPES.contains(&qtype) => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
+            _ => self.refuse(rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE)),
+        }
+    }
+
     /// A question about the zone's own name.
-    fn apex(&mut self, snapshot: &Snapshot, zone: &'s Zone, place: Place) -> Listed {
+    #[cold]
+    fn apex(&mut self, snapshot: &Snapshot, zone: &'s Zone, place: &Place) -> Listed {
         let qtype = self.query.qtype;
         let every = qtype == rtype::ANY;
         // Without a SOA or NS the zone can not speak of itself, as with rbldnsd; only its command line gets here.
@@ -380,7 +391,8 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// A question about a name below the zone's.
-    fn entry(&mut self, snapshot: &Snapshot, zone: &'s Zone, place: Place) -> Listed {
+    #[inline]
+    fn entry(&mut self, snapshot: &Snapshot, zone: &'s Zone, place: &Place) -> Listed {
         let start = self.writer.position();
         let (existence, mut room) = self.data(zone, place);
         let mut exists = existence != Existence::None;
@@ -410,9 +422,18 @@ impl<'s> Reply<'_, '_, '_, 's> {
 
     /// Put what the datasets have for the name into the answer.
     #[inline]
-    fn data(&mut self, zone: &'s Zone, place: Place) -> (Existence, Result<(), NoRoom>) {
+    fn data(&mut self, zone: &'s Zone, place: &Place) -> (Existence, Result<(), NoRoom>) {
         match self.query.qtype {
-            wanted @ (rtype::A | rtype::TXT | rtype::MX) => self.set(zone, place, wanted),
+            wanted @ (rtype::A | rtype::TXT) => self.set(zone, place, wanted),
+            _ => self.other_data(zone, place),
+        }
+    }
+
+    /// The same for what is seldom asked.
+    #[inline(never)]
+    fn other_data(&mut self, zone: &'s Zone, place: &Place) -> (Existence, Result<(), NoRoom>) {
+        match self.query.qtype {
+            rtype::MX => self.set(zone, place, rtype::MX),
             rtype::ANY => {
                 let full = self.any_in_full();
                 let (mut existence, mut room) = (Existence::None, Ok(()));
@@ -433,7 +454,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
     /// Put one record set into the answer: equal records once, and all under the smallest of their TTLs (RFC 2181
     /// section 5.2).
     #[inline]
-    fn set(&mut self, zone: &'s Zone, place: Place, wanted: u16) -> (Existence, Result<(), NoRoom>) {
+    fn set(&mut self, zone: &'s Zone, place: &Place, wanted: u16) -> (Existence, Result<(), NoRoom>) {
         let mut set = RecordSet::new(&mut self.writer, wanted);
         let access = self.access;
         let existence = zone.look_up_for(access, &self.query.name, place.below, place.form, &mut |found| match found {
@@ -454,6 +475,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// Write the SOA; in negative answers under the negative TTL.
+    #[inline]
     fn soa(&mut self, zone: &Zone, section: Section, negative: bool) -> Result<(), NoRoom> {
         let Some(soa) = &zone.soa else { return Ok(()) };
         self.writer.apex_record(section, if negative { &soa.negative } else { &soa.answer })
@@ -468,6 +490,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// Finish: authority and additional records, or what tells that there is nothing, or that there is too much.
+    #[inline]
     fn close(
         &mut self,
         snapshot: &Snapshot,
@@ -505,6 +528,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// Addresses of name servers, as many as fit.
+    #[cold]
     fn glue(&mut self, snapshot: &Snapshot, zone: &Zone, number: usize) {
         let Some(ns) = &zone.ns else { return };
         for glue in snapshot.glue(number) {

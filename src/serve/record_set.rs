@@ -30,6 +30,7 @@ pub(super) struct RecordSet<'w, 'b> {
 
 impl<'w, 'b> RecordSet<'w, 'b> {
     /// An empty set of a type, written from the writer's present position on.
+    #[inline]
     pub(super) fn new(writer: &'w mut Writer<'b>, wanted: u16) -> Self {
         Self { start: writer.position(), writer, wanted, ttl: None, mixed: false, count: 0, room: Ok(()) }
     }
@@ -39,22 +40,64 @@ impl<'w, 'b> RecordSet<'w, 'b> {
     pub(super) fn listing(&mut self, ttl: u32, dataset: &Dataset, id: u32, subject: Subject<'_>) {
         let values = dataset.values();
         match self.wanted {
-            rtype::A => values.members(id).for_each(|id| self.put_a(ttl, values.get(id).0)),
-            rtype::TXT => {
-                let mut text = Text::default();
-                for id in values.members(id) {
-                    if let Some(text) = dataset.header().template.expand(values.get(id).1, subject, &mut text) {
-                        self.put(ttl, Piece::Text(text));
-                    }
-                }
-            }
+            rtype::A => match values.one_address(id) {
+                Some(address) => self.put_a(ttl, address),
+                None => values.members(id).for_each(|id| self.put_a(ttl, values.get(id).0)),
+            },
+            rtype::TXT => match values.one_plain_text(id) {
+                Some(text) if dataset.header().template.base.is_none() => self.put_text(ttl, text),
+                _ => self.templates(ttl, dataset, id, subject),
+            },
             _ => {}
+        }
+    }
+
+    /// The texts of a listing, as far as they must be made of templates.
+    #[inline(never)]
+    fn templates(&mut self, ttl: u32, dataset: &Dataset, id: u32, subject: Subject<'_>) {
+        let values = dataset.values();
+        let mut text = Text::default();
+        for id in values.members(id) {
+            if let Some(text) = dataset.header().template.expand(values.get(id).1, subject, &mut text) {
+                self.put_text(ttl, text);
+            }
+        }
+    }
+
+    /// Keep that the set's first record was written, or that it had no room.
+    #[inline]
+    fn count_first(&mut self, ttl: u32, room: Result<(), NoRoom>) {
+        self.room = room;
+        if room.is_ok() {
+            (self.count, self.ttl) = (1, Some(ttl));
         }
     }
 
     /// An address, unless it is there.
     #[inline]
     fn put_a(&mut self, ttl: u32, address: [u8; 4]) {
+        if self.count == 0 && self.room.is_ok() {
+            let room = self.writer.a_record(ttl, address);
+            self.count_first(ttl, room);
+        } else {
+            self.put_further_a(ttl, address);
+        }
+    }
+
+    /// A text, unless it is there.
+    #[inline]
+    fn put_text(&mut self, ttl: u32, text: &[u8]) {
+        if self.count == 0 && self.room.is_ok() {
+            let room = self.writer.text_record(ttl, text);
+            self.count_first(ttl, room);
+        } else {
+            self.put(ttl, Piece::Text(text));
+        }
+    }
+
+    /// An address that is not the set's first record, unless it is there.
+    #[inline(never)]
+    fn put_further_a(&mut self, ttl: u32, address: [u8; 4]) {
         if self.count == RECORDS_MAX || self.room.is_err() {
             return;
         }
@@ -64,6 +107,7 @@ impl<'w, 'b> RecordSet<'w, 'b> {
     }
 
     /// A record, unless its like is there.
+    #[inline(never)]
     pub(super) fn put(&mut self, ttl: u32, data: Piece<'_>) {
         if self.count == RECORDS_MAX || self.room.is_err() {
             return;
@@ -74,7 +118,6 @@ impl<'w, 'b> RecordSet<'w, 'b> {
     }
 
     /// Count a record that was written at a position, or take it back if its like is there.
-    #[inline]
     fn count_record(&mut self, ttl: u32, position: usize, data: Piece<'_>) {
         if self.room.is_err() {
             if self.holds(data) {
@@ -93,7 +136,6 @@ impl<'w, 'b> RecordSet<'w, 'b> {
     }
 
     /// Keep the smallest TTL.
-    #[inline]
     fn count_ttl(&mut self, ttl: u32) {
         self.mixed |= self.ttl.is_some_and(|known| known != ttl);
         self.ttl = Some(self.ttl.map_or(ttl, |known| known.min(ttl)));
@@ -119,17 +161,24 @@ impl<'w, 'b> RecordSet<'w, 'b> {
     }
 
     /// Give all records the smallest TTL.
-    pub(super) fn finish(self) -> Result<(), NoRoom> {
+    #[inline]
+    pub(super) fn finish(mut self) -> Result<(), NoRoom> {
         if let (true, Some(ttl)) = (self.mixed, self.ttl) {
-            let set = self.writer.written(self.start);
-            let mut at = 0;
-            loop {
-                let Some(len) = records(&set[at..]).next().map(<[u8]>::len) else { break };
-                set[at + TTL_AT..at + RDLENGTH_AT].copy_from_slice(&ttl.to_be_bytes());
-                at += len;
-            }
+            self.set_ttl(ttl);
         }
         self.room
+    }
+
+    /// Give all records one TTL.
+    #[cold]
+    fn set_ttl(&mut self, ttl: u32) {
+        let set = self.writer.written(self.start);
+        let mut at = 0;
+        loop {
+            let Some(len) = records(&set[at..]).next().map(<[u8]>::len) else { break };
+            set[at + TTL_AT..at + RDLENGTH_AT].copy_from_slice(&ttl.to_be_bytes());
+            at += len;
+        }
     }
 }
 

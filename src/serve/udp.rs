@@ -281,8 +281,8 @@ impl Worker {
             let read = catch_unwind(AssertUnwindSafe(|| {
                 while next < count {
                     next += 1;
-                    let datagram = batch.datagram(next - 1);
-                    (self.answer.prepare)(&mut self.prepared[next - 1], datagram.buffer, datagram.len, snapshot);
+                    let (buffer, len) = batch.message(next - 1);
+                    (self.answer.prepare)(&mut self.prepared[next - 1], buffer, len, snapshot);
                 }
             }));
             if let Err(panic) = read {

@@ -110,6 +110,7 @@ impl Batch {
     }
 
     /// A slot.
+    #[inline]
     fn slot(&mut self, index: usize) -> &mut Slot {
         assert!(index < self.incoming.len());
         // SAFETY: in range as just asserted, and initialised in `new`. `&mut self` makes the reference the only one;
@@ -151,14 +152,17 @@ impl Batch {
         }
         self.used = count as usize;
         for index in 0..self.used {
-            self.read_control(index);
+            self.slot(index).control_len = 0;
+            // Most datagrams bring none: no wildcard, and nothing dropped.
+            if self.incoming[index].msg_hdr.msg_controllen > 0 {
+                self.read_control(index);
+            }
         }
         Ok(self.used)
     }
 
     /// Note the kernel's drop counter and turn the address that was asked into the answer's source.
     fn read_control(&mut self, index: usize) {
-        self.slot(index).control_len = 0;
         let header: *const libc::msghdr = &raw const self.incoming[index].msg_hdr;
         let mut asked = None;
         // SAFETY: the header was filled by the kernel, which sets `msg_controllen` to what it wrote; the macros stay
@@ -190,7 +194,16 @@ impl Batch {
         }
     }
 
+    /// The octets of a datagram of the last `receive`: its buffer, and how many were received.
+    #[inline]
+    pub fn message(&mut self, index: usize) -> (&mut [u8], usize) {
+        assert!(index < self.used);
+        let len = (self.incoming[index].msg_len as usize).min(DATAGRAM_OCTETS_MAX);
+        (&mut self.slot(index).buffer, len)
+    }
+
     /// A datagram of the last `receive`.
+    #[inline]
     pub fn datagram(&mut self, index: usize) -> Datagram<'_> {
         assert!(index < self.used);
         let len = (self.incoming[index].msg_len as usize).min(DATAGRAM_OCTETS_MAX);
@@ -203,6 +216,7 @@ impl Batch {
     /// Answer a datagram with the first `len` octets of its buffer; sent with all others by `send`.
     ///
     /// Once for each datagram: a further answer would need a further buffer.
+    #[inline]
     pub fn reply(&mut self, index: usize, len: usize) {
         assert!(index < self.used && self.outgoing.len() < self.incoming.len());
         let mut header = self.incoming[index];
@@ -261,6 +275,7 @@ impl Drop for Batch {
 
 impl Slot {
     /// The peer's address; port 0 for a family that is not ours.
+    #[inline]
     fn peer(&self) -> SocketAddr {
         // SAFETY: both variants are plain numbers of which any value is valid, begin with the family, and were zeroed
         // at first; the kernel filled the one that the family tells.

@@ -46,6 +46,12 @@ impl Batch {
         }
     }
 
+    /// Its buffer, and how many octets were received; `index` is 0.
+    pub fn message(&mut self, index: usize) -> (&mut [u8], usize) {
+        debug_assert_eq!(index, 0);
+        (&mut self.buffer, self.len)
+    }
+
     /// The datagram; `index` is 0.
     pub fn datagram(&mut self, index: usize) -> Datagram<'_> {
         debug_assert_eq!(index, 0);

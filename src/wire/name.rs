@@ -39,11 +39,13 @@ impl Name {
     }
 
     /// The wire form, root label included.
+    #[inline]
     pub fn wire(&self) -> &[u8] {
         &self.wire
     }
 
     /// The wire form without the root label: what a name relative to the root is.
+    #[inline]
     pub fn labels(&self) -> &[u8] {
         &self.wire[..self.wire.len() - 1]
     }
@@ -213,8 +215,8 @@ impl fmt::Debug for Name {
 pub struct QueryName {
     /// Labels in wire form, in room for whole blocks of them.
     octets: [u8; NAME_LEN_MAX.next_multiple_of(BLOCK_LEN)],
-    /// Where each label's length octet stands.
-    starts: [u8; LABELS_MAX],
+    /// Where each label's length octet stands; one more than there can be, so that a count can be masked to fit.
+    starts: [u8; LABELS_MAX + 1],
     /// Labels, the root not counted.
     count: u8,
     /// Octets of all labels, the root's zero not counted.
@@ -222,7 +224,7 @@ pub struct QueryName {
 }
 
 /// Octets that are copied and folded at once: a length known beforehand makes that a few instructions.
-const BLOCK_LEN: usize = 32;
+pub(crate) const BLOCK_LEN: usize = 32;
 /// Labels of the longest name: 127 of one octet each.
 pub const LABELS_MAX: usize = 127;
 
@@ -233,7 +235,7 @@ pub struct BadName;
 impl QueryName {
     /// No name yet: the root.
     pub const EMPTY: Self =
-        Self { octets: [0; NAME_LEN_MAX.next_multiple_of(BLOCK_LEN)], starts: [0; LABELS_MAX], count: 0, len: 0 };
+        Self { octets: [0; NAME_LEN_MAX.next_multiple_of(BLOCK_LEN)], starts: [0; LABELS_MAX + 1], count: 0, len: 0 };
 
     /// Read the uncompressed name at the beginning of `message[..end]`; says how many octets it takes there.
     ///
@@ -252,10 +254,11 @@ impl QueryName {
                 break;
             }
             // Two high bits mark pointers and reserved label types (RFC 1035 section 4.1.4, RFC 6891 section 5).
-            if len > LABEL_LEN_MAX || count == LABELS_MAX {
+            if len > LABEL_LEN_MAX {
                 return Err(BadName);
             }
-            self.starts[count] = at as u8;
+            // A label takes two octets at least, so the 128th begins too late: with it the name is too long.
+            self.starts[count & LABELS_MAX] = at as u8;
             count += 1;
             at += len + 1;
         }
@@ -292,6 +295,13 @@ impl QueryName {
     #[inline]
     pub fn octets(&self) -> &[u8] {
         &self.octets[..usize::from(self.len)]
+    }
+
+    /// The first octets of the labels, and whatever stood there before where there are fewer.
+    #[inline]
+    pub(crate) fn head(&self) -> &[u8; BLOCK_LEN] {
+        // There is room for several blocks.
+        self.octets.first_chunk().unwrap_or(&[0; BLOCK_LEN])
     }
 
     /// The lower-case form of a name.

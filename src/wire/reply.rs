@@ -127,24 +127,33 @@ pub struct Writer<'b> {
     limit: usize,
     /// Where the zone's name stands in the question.
     zone_at: u16,
-    /// Records by section.
-    counts: [u16; 4],
+    /// The header's four counts as it holds them: questions in the upper 16 bits, then answers, authority, additional.
+    counts: u64,
+}
+
+/// Where a section's count stands in the header's counts, bits from the right.
+#[inline]
+fn count_shift(section: Section) -> u32 {
+    48 - 16 * section as u32
 }
 
 impl<'b> Writer<'b> {
     /// Begin behind `question_end`; the message may take `size` octets, of which `reserved` are for the OPT record.
+    #[inline]
     pub fn new(buf: &'b mut [u8], question_end: usize, size: usize, reserved: usize) -> Self {
         let limit = size.min(buf.len()).saturating_sub(reserved).max(question_end);
-        let questions = u16::from(question_end > HEADER_LEN);
-        Self { buf, at: question_end, limit, zone_at: HEADER_LEN as u16, counts: [questions, 0, 0, 0] }
+        let counts = u64::from(question_end > HEADER_LEN) << 48;
+        Self { buf, at: question_end, limit, zone_at: HEADER_LEN as u16, counts }
     }
 
     /// Where in the name of the question the zone's begins, octets.
+    #[inline]
     pub fn set_zone(&mut self, start: usize) {
         self.zone_at = (HEADER_LEN + start) as u16;
     }
 
     /// Octets written.
+    #[inline]
     pub fn position(&self) -> usize {
         self.at
     }
@@ -155,20 +164,27 @@ impl<'b> Writer<'b> {
     }
 
     /// Records written to a section.
+    #[inline]
     pub fn count(&self, section: Section) -> u16 {
-        self.counts[section as usize]
+        (self.counts >> count_shift(section)) as u16
+    }
+
+    /// Count a record. It takes eleven octets at least, so a message can not hold more than a count can.
+    #[inline]
+    fn count_up(&mut self, section: Section) {
+        self.counts += 1 << count_shift(section);
     }
 
     /// Take back all records of a section, which must be the last one written to.
     pub fn take_back(&mut self, section: Section, position: usize) {
         self.at = position;
-        self.counts[section as usize] = 0;
+        self.counts &= !(0xffff << count_shift(section));
     }
 
     /// Take back the last record of a section, which begins at a position.
     pub fn drop_last(&mut self, section: Section, position: usize) {
         self.at = position;
-        self.counts[section as usize] -= 1;
+        self.counts -= 1 << count_shift(section);
     }
 
     /// Write a text of class CH and TTL 0 owned by the name of the question.
@@ -198,7 +214,29 @@ impl<'b> Writer<'b> {
         }
         self.buf[self.at..end].copy_from_slice(&record);
         self.at = end;
-        self.counts[Section::Answer as usize] += 1;
+        self.count_up(Section::Answer);
+        Ok(())
+    }
+
+    /// Write a TXT record owned by the name of the question into the answer section.
+    #[inline]
+    pub fn text_record(&mut self, ttl: u32, text: &[u8]) -> Result<(), NoRoom> {
+        let Ok(len) = u8::try_from(text.len()) else {
+            return self.record(Section::Answer, rtype::TXT, ttl, &[Piece::Text(text)]);
+        };
+        // Owner, type TXT, class IN; TTL; length; one character-string.
+        let mut head = [0xc0, HEADER_LEN as u8, 0, rtype::TXT as u8, 0, class::IN as u8, 0, 0, 0, 0, 0, 0, len];
+        head[6..10].copy_from_slice(&ttl.to_be_bytes());
+        head[10..12].copy_from_slice(&(u16::from(len) + 1).to_be_bytes());
+        let end = self.at + head.len() + text.len();
+        if end > self.limit {
+            return Err(NoRoom);
+        }
+        let (to, rest) = self.buf[self.at..end].split_at_mut(head.len());
+        to.copy_from_slice(&head);
+        rest.copy_from_slice(text);
+        self.at = end;
+        self.count_up(Section::Answer);
         Ok(())
     }
 
@@ -216,7 +254,7 @@ impl<'b> Writer<'b> {
             written[usize::from(at)..usize::from(at) + 2].copy_from_slice(&pointer);
         }
         self.at = end;
-        self.counts[section as usize] += 1;
+        self.count_up(section);
         Ok(())
     }
 
@@ -264,7 +302,7 @@ impl<'b> Writer<'b> {
                 Piece::Text(text) => self.put_text(text),
             }
         }
-        self.counts[section as usize] += 1;
+        self.count_up(section);
         Ok(())
     }
 
@@ -298,33 +336,44 @@ impl<'b> Writer<'b> {
     ///
     /// ID, opcode and RD stay as they are in the buffer; AA and TC are as told; the rest is cleared. CD is copied
     /// (RFC 4035 section 3.1.6).
+    #[inline]
     pub fn finish(mut self, head: Head, opt: Option<Opt<'_>>) -> usize {
         if let Some(opt) = opt {
-            self.limit = self.buf.len();
             self.put_opt(head.rcode, opt);
         }
         const OPCODE_AND_RD: u8 = 0x79;
         const CD: u8 = 0x10;
-        self.buf[2] =
-            0x80 | self.buf[2] & OPCODE_AND_RD | u8::from(head.authoritative) << 2 | u8::from(head.truncated) << 1;
-        self.buf[3] = self.buf[3] & CD | (head.rcode & 0x0f) as u8;
-        for (n, count) in self.counts.iter().enumerate() {
-            self.buf[4 + 2 * n..6 + 2 * n].copy_from_slice(&count.to_be_bytes());
+        if let Some(header) = self.buf.first_chunk_mut::<HEADER_LEN>() {
+            header[2] =
+                0x80 | header[2] & OPCODE_AND_RD | u8::from(head.authoritative) << 2 | u8::from(head.truncated) << 1;
+            header[3] = header[3] & CD | (head.rcode & 0x0f) as u8;
+            header[4..].copy_from_slice(&self.counts.to_be_bytes());
         }
         self.at
     }
 
     /// Write the OPT record.
+    #[inline]
     fn put_opt(&mut self, rcode: u16, opt: Opt<'_>) {
         let len = opt.octets();
         if self.at + len > self.buf.len() {
             return;
         }
-        self.put(&[0]);
-        self.put(&rtype::OPT.to_be_bytes());
-        self.put(&opt.udp_size.to_be_bytes());
-        self.put(&[(rcode >> 4) as u8, 0, u8::from(opt.dnssec_ok) << 7, 0]);
-        self.put(&((len - OPT_LEN) as u16).to_be_bytes());
+        let [s0, s1] = opt.udp_size.to_be_bytes();
+        let [d0, d1] = ((len - OPT_LEN) as u16).to_be_bytes();
+        // Root, type; size; extended code, version; DO and zeros; length of the options.
+        let record: [u8; OPT_LEN] =
+            [0, 0, rtype::OPT as u8, s0, s1, (rcode >> 4) as u8, 0, u8::from(opt.dnssec_ok) << 7, 0, d0, d1];
+        self.put(&record);
+        if len > OPT_LEN {
+            self.put_options(opt);
+        }
+        self.count_up(Section::Additional);
+    }
+
+    /// Write the options of the OPT record; their room was checked.
+    #[cold]
+    fn put_options(&mut self, opt: Opt<'_>) {
         if let Some(code) = opt.ede {
             self.put(&OPTION_EDE.to_be_bytes());
             self.put(&2u16.to_be_bytes());
@@ -335,7 +384,6 @@ impl<'b> Writer<'b> {
             self.put(&(nsid.len() as u16).to_be_bytes());
             self.put(nsid);
         }
-        self.counts[Section::Additional as usize] += 1;
     }
 }
 
@@ -374,12 +422,14 @@ pub struct Opt<'a> {
 
 impl<'a> Opt<'a> {
     /// The answer to a query's EDNS.
+    #[inline]
     pub fn answer(edns: &Edns, udp_size: u16, ede: Option<u16>, server_id: Option<&'a str>) -> Self {
         let nsid = if edns.nsid { server_id.map(str::as_bytes) } else { None };
         Self { udp_size, dnssec_ok: edns.dnssec_ok, ede, nsid }
     }
 
     /// Octets of the record.
+    #[inline]
     pub fn octets(&self) -> usize {
         OPT_LEN + if self.ede.is_some() { 6 } else { 0 } + self.nsid.map_or(0, |nsid| 4 + nsid.len())
     }

@@ -191,7 +191,7 @@ impl Zone {
     #[inline]
     pub(crate) fn ttl_of(&self, dataset: &Dataset) -> u32 {
         match dataset.header().ttl {
-            Some(ttl) if ttl > 0 => ttl.clamp(self.settings.ttl_min, self.settings.ttl_max),
+            Some(ttl) if ttl > 0 => ttl.max(self.settings.ttl_min).min(self.settings.ttl_max),
             _ => self.settings.ttl,
         }
     }

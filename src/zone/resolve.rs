@@ -96,17 +96,31 @@ fn all_nibbles(name: &QueryName) -> Option<u128> {
     (wrong == 0).then_some(address)
 }
 
-/// The first four labels as octets of an IPv4 address, the first one the lowest.
+/// The first four labels as octets of an IPv4 address, the first one the lowest, and the octets they take; the name
+/// has four labels at least.
 #[inline]
-fn four_octets(name: &QueryName) -> Option<u32> {
-    let octets = name.octets();
-    let (mut at, mut address) = (0, 0u32);
+fn four_octets(name: &QueryName) -> Option<(u32, usize)> {
+    /// A label's characters in a word.
+    const CHARACTERS: u32 = 0xff_ffff;
+    let head = name.head();
+    let (mut at, mut address) = (0, 0);
+    let mut wrong = 0;
     for _ in 0..4 {
-        let len = usize::from(*octets.get(at)?);
-        address = address >> 8 | octet(octets.get(at + 1..at + 1 + len)?)? << 24;
-        at += 1 + len;
+        let word = u32::from_le_bytes(*head.get(at..)?.first_chunk()?);
+        let len = word & 0xff;
+        if !matches!(len, 1..=3) {
+            return None;
+        }
+        // Digits in three octets, the last one uppermost: `0` to `9` become 0 to 9, any other character more, and
+        // what is missing in front is 0.
+        let digits = ((word >> 8 ^ 0x30_3030) << (24 - 8 * len)) & CHARACTERS;
+        let value = (digits & 0xff) * 100 + (digits >> 8 & 0xff) * 10 + (digits >> 16);
+        // An octet over 9 reaches 0x80 when 0x76 is added, or had it before.
+        wrong |= (digits + 0x76_7676 | digits) & 0x80_8080 | value & !0xff;
+        address = address >> 8 | value << 24;
+        at += 1 + len as usize;
     }
-    Some(address)
+    (wrong == 0).then_some((address, at))
 }
 
 /// A nibble in hexadecimal; names are in lower case here.
@@ -123,11 +137,11 @@ fn nibble(label: &[u8]) -> Option<u128> {
 #[inline]
 pub(crate) fn address(name: &QueryName, count: usize) -> Address {
     if count == 4
-        && let Some(address) = four_octets(name)
+        && let Some((address, octets)) = four_octets(name)
     {
-        // Each label is one digit when the length octets between them are all 1.
+        // Each label is one digit when they take two octets each.
         let [a, b, c, d] = address.to_be_bytes().map(u16::from);
-        return Address::Ip4(address, (name.start(4) == 8).then_some(a << 12 | b << 8 | c << 4 | d));
+        return Address::Ip4(address, (octets == 8).then_some(a << 12 | b << 8 | c << 4 | d));
     }
     if count == 32
         && let Some(address) = all_nibbles(name)
@@ -295,6 +309,7 @@ impl Zone {
 }
 
 /// Ask the sections that are mounted closest above the name.
+#[inline(never)]
 fn ask_parts<'s>(
     parts: &'s [Part],
     name: &QueryName,
