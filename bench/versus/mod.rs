@@ -59,7 +59,8 @@ const DNSPERF_QUERIES: usize = 100_000;
 
 /// Run it all.
 pub fn run(options: &Options) {
-    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    if processors < 2 {
         fail("two processors are needed: one for a server and one for the generator");
     }
     let plan = if options.quick { Plan::QUICK } else { Plan::FULL };
@@ -95,6 +96,7 @@ pub fn run(options: &Options) {
     let facts = report::Facts {
         quick: options.quick,
         command: options.command.clone(),
+        processors,
         load_before,
         load_after: crate::suite::load_average(),
         took: begin.elapsed(),

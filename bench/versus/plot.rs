@@ -3,14 +3,17 @@
 use std::fmt::Write as _;
 
 /// Width and height of a plot, in its own units.
-const SIZE: (f64, f64) = (760.0, 400.0);
+const SIZE: (f64, f64) = (1000.0, 420.0);
 /// Left, right, top and bottom margins.
-const MARGINS: (f64, f64, f64, f64) = (84.0, 150.0, 48.0, 58.0);
+const MARGINS: (f64, f64, f64, f64) = (84.0, 120.0, 48.0, 58.0);
 /// Colours of the series, told apart by eyes of all kinds (Okabe and Ito), on light and dark.
 const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#888888"];
 /// How colours of text and grid follow the page.
 const STYLE: &str = "text{font:13px sans-serif;fill:#222}.t{font-weight:bold;font-size:15px}.g{stroke:#ccc}.a{stroke:#444}\
                      .b{fill:#fff}@media(prefers-color-scheme:dark){text{fill:#ddd}.g{stroke:#444}.a{stroke:#aaa}.b{fill:#161616}}";
+
+/// Room above the highest bar for its number, which stands upright.
+const BAR_ROOM: f64 = 1.15;
 
 /// How values are laid along an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +49,8 @@ struct Axis {
 }
 
 impl Axis {
-    /// An axis for these values.
-    fn new(scale: Scale, values: impl Iterator<Item = f64>, place: (f64, f64)) -> Self {
+    /// An axis for these values; its end is at least `room` times the largest.
+    fn new(scale: Scale, values: impl Iterator<Item = f64>, place: (f64, f64), room: f64) -> Self {
         let (mut least, mut most) = (f64::INFINITY, 0.0f64);
         for value in values.filter(|&value| scale == Scale::Linear || value > 0.0) {
             (least, most) = (least.min(value), most.max(value));
@@ -58,12 +61,12 @@ impl Axis {
         match scale {
             Scale::Linear => {
                 let step = nice(most / 5.0);
-                let count = (most * 1.02 / step).ceil();
+                let count = (most * room / step).ceil();
                 let ticks = (0..=count as usize).map(|i| i as f64 * step).collect();
                 Self { scale, range: (0.0, count * step), ticks, place }
             }
             Scale::Log => {
-                let (low, high) = (least.log10().floor() as i32, (most * 1.02).log10().ceil() as i32);
+                let (low, high) = (least.log10().floor() as i32, (most * room).log10().ceil() as i32);
                 let high = high.max(low + 1);
                 let ticks = (low..=high).map(|power| 10f64.powi(power)).collect();
                 Self { scale, range: (10f64.powi(low), 10f64.powi(high)), ticks, place }
@@ -164,7 +167,8 @@ fn value_place() -> (f64, f64) {
 
 /// Bars in groups; each series has at most one bar in each group.
 pub fn bars(title: &str, axis_name: &str, groups: &[String], scale: Scale, series: &[Series]) -> String {
-    let y = Axis::new(scale, series.iter().flat_map(|one| one.points.iter().map(|point| point.1)), value_place());
+    let y =
+        Axis::new(scale, series.iter().flat_map(|one| one.points.iter().map(|point| point.1)), value_place(), BAR_ROOM);
     let mut svg = frame(title, axis_name, &y);
     let (left, right) = (MARGINS.0, SIZE.0 - MARGINS.1);
     let group_width = (right - left) / groups.len().max(1) as f64;
@@ -185,9 +189,9 @@ pub fn bars(title: &str, axis_name: &str, groups: &[String], scale: Scale, serie
             );
             let _ = writeln!(
                 svg,
-                "<text text-anchor=\"middle\" style=\"font-size:10px\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                x + bar_width / 2.0,
-                top - 3.0,
+                "<text style=\"font-size:10px\" transform=\"translate({:.1} {:.1}) rotate(-90)\">{}</text>",
+                x + bar_width / 2.0 + 3.0,
+                top - 4.0,
                 short(value)
             );
         }
@@ -205,8 +209,8 @@ pub fn bars(title: &str, axis_name: &str, groups: &[String], scale: Scale, serie
 /// Lines; `axis_names` are those of x and y.
 pub fn lines(title: &str, axis_names: (&str, &str), scales: (Scale, Scale), series: &[Series]) -> String {
     let points = || series.iter().flat_map(|one| one.points.iter().copied());
-    let y = Axis::new(scales.1, points().map(|point| point.1), value_place());
-    let x = Axis::new(scales.0, points().map(|point| point.0), (MARGINS.0, SIZE.0 - MARGINS.1));
+    let y = Axis::new(scales.1, points().map(|point| point.1), value_place(), 1.0);
+    let x = Axis::new(scales.0, points().map(|point| point.0), (MARGINS.0, SIZE.0 - MARGINS.1), 1.0);
     let mut svg = frame(title, axis_names.1, &y);
     let bottom = y.place.0;
     for &tick in &x.ticks {

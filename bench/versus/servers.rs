@@ -90,7 +90,8 @@ impl Which {
         let program = program.to_string_lossy();
         match self {
             Self::Dnsbld => concat!("dnsbld ", env!("CARGO_PKG_VERSION")).to_owned(),
-            Self::Rbldnsd => machine::said(&program, &["-h"], "rbldnsd "),
+            // Neither says its version by itself.
+            Self::Rbldnsd => machine::said("dpkg-query", &["-W", "rbldnsd"], "rbldnsd").replace('\t', " "),
             Self::Nsd => machine::said(&program, &["-v"], "version"),
             Self::Knot => machine::said(&program, &["-V"], "knotd"),
             Self::Gdnsd => machine::said("dpkg-query", &["-W", "gdnsd"], "gdnsd").replace('\t', " "),

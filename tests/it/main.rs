@@ -9,6 +9,7 @@
 
 mod access;
 mod architecture;
+mod bench;
 mod cli;
 mod conformance;
 mod differences;
