@@ -58,12 +58,13 @@ fn below_in_window(low: &[u16], at: usize, len: usize, suffix: u16) -> usize {
 #[inline]
 fn place_in_window(low: &[u16], at: usize, len: usize, suffix: u16) -> Option<usize> {
     let window = low.get(at..)?.first_chunk::<WINDOW>()?;
-    let mut place = 0u16;
+    let mut equal = 0u16;
     for (n, &low) in window.iter().enumerate() {
-        let here = u16::from(low == suffix) & u16::from(n < len);
-        place |= here.wrapping_neg() & (n as u16 + 1);
+        equal |= if low == suffix { 1 << n } else { 0 };
     }
-    Some(at + usize::from(place.checked_sub(1)?))
+    // The first that is equal: suffixes of other runs may follow.
+    let place = equal.trailing_zeros() as usize;
+    (place < len).then_some(at + place)
 }
 
 /// Where in a run of evenly spread suffixes this one would stand.

@@ -1,7 +1,5 @@
 //! The texts' templates: `$`, `$0`–`$9` and the base template `$=` (rbldnsd.8, "Text substitution").
 
-use std::fmt::Write as _;
-
 use super::entry::TEXT_LEN_MAX;
 use crate::wire::name::write_labels;
 

@@ -172,7 +172,6 @@ impl Default for Prepared {
 
 impl Prepared {
     /// First step: read the message `buf[..len]` and fetch what its answer will need.
-    #[inline]
     pub fn prepare(&mut self, buf: &[u8], len: usize, snapshot: &Snapshot) {
         self.message = Message::read(buf, len, &mut self.query);
         self.place = None;
@@ -181,14 +180,13 @@ impl Prepared {
         {
             let form = zone::address(&self.query.name, below);
             self.place = Some(Place { number, below, form });
-            zone.prefetch(&self.query.name, below, form);
+            zone.prefetch(&self.query.name, below, &form);
         }
     }
 
     /// Second step: write the answer over the message in `buf`, with the same snapshot.
     ///
     /// `buf` must hold at least 512 octets, and over a stream as much as the largest answer wanted (65 535).
-    #[inline]
     pub fn answer(&self, buf: &mut [u8], context: &Context<'_>, snapshot: &Snapshot) -> Outcome {
         let global = snapshot.access(context.client);
         match self.message {
@@ -447,7 +445,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
                 }
                 (existence, room)
             }
-            _ => (zone.look_up_for(self.access, &self.query.name, place.below, place.form, &mut |_| {}), Ok(())),
+            _ => (zone.look_up_for(&self.access, &self.query.name, place.below, &place.form, &mut |_| {}), Ok(())),
         }
     }
 
@@ -457,20 +455,21 @@ impl<'s> Reply<'_, '_, '_, 's> {
     fn set(&mut self, zone: &'s Zone, place: &Place, wanted: u16) -> (Existence, Result<(), NoRoom>) {
         let mut set = RecordSet::new(&mut self.writer, wanted);
         let access = self.access;
-        let existence = zone.look_up_for(access, &self.query.name, place.below, place.form, &mut |found| match found {
-            Match::Listing(dataset, id, subject) => set.listing(zone.ttl_of(dataset), dataset, id, subject),
-            Match::Record(record) => {
-                if record.rtype as u16 == wanted {
-                    set.put(
-                        zone.ttl_of_record(record.ttl),
-                        match record.rtype {
-                            RecordType::Txt => Piece::Text(record.data),
-                            RecordType::A | RecordType::Mx => Piece::Octets(record.data),
-                        },
-                    );
+        let existence =
+            zone.look_up_for(&access, &self.query.name, place.below, &place.form, &mut |found| match found {
+                Match::Listing(dataset, id, subject) => set.listing(zone.ttl_of(dataset), dataset, id, subject),
+                Match::Record(record) => {
+                    if record.rtype as u16 == wanted {
+                        set.put(
+                            zone.ttl_of_record(record.ttl),
+                            match record.rtype {
+                                RecordType::Txt => Piece::Text(record.data),
+                                RecordType::A | RecordType::Mx => Piece::Octets(record.data),
+                            },
+                        );
+                    }
                 }
-            }
-        });
+            });
         (existence, set.finish())
     }
 

@@ -4,6 +4,7 @@
 //! all of them: a partial address and an empty non-terminal do (RFC 8020), a complete unlisted address does not.
 
 use super::{Access, Everything, Zone};
+use crate::dataset::names::Names;
 use crate::dataset::records::Found;
 use crate::dataset::template::Subject;
 use crate::dataset::values::EXCLUDED;
@@ -194,12 +195,73 @@ impl Zone {
         below: usize,
         visit: &mut impl FnMut(Match<'s, 'q>),
     ) -> Existence {
-        self.look_up_form(name, below, address(name, below), visit)
+        self.look_up_form(name, below, &address(name, below), visit)
     }
 
     /// The same, where it is known what the labels say.
     #[inline]
     fn look_up_form<'s, 'q>(
+        &'s self,
+        name: &'q QueryName,
+        below: usize,
+        form: &Address,
+        visit: &mut impl FnMut(Match<'s, 'q>),
+    ) -> Existence {
+        match *form {
+            Address::Ip4(address, None) => self.look_up_ip4(name, below, address, visit),
+            form => self.look_up_any(name, below, form, visit),
+        }
+    }
+
+    /// The same for an IPv4 address that is nothing else: what most ask most lists.
+    #[inline]
+    fn look_up_ip4<'s, 'q>(
+        &'s self,
+        name: &'q QueryName,
+        below: usize,
+        address: u32,
+        visit: &mut impl FnMut(Match<'s, 'q>),
+    ) -> Existence {
+        let mut existence = Existence::None;
+        for dataset in &self.datasets {
+            let id = match dataset.data() {
+                Data::Ip4Set(set) => set.get(address),
+                Data::Ip4Trie(trie) => trie.get(address),
+                Data::Ip6Trie(_) | Data::Ip6Tset(_) => None,
+                _ => {
+                    let found = self.look_up_other(dataset, name, below, Address::Ip4(address, None), visit);
+                    existence = existence.max(found);
+                    continue;
+                }
+            };
+            if let Some(id) = id.filter(|&id| id != EXCLUDED) {
+                visit(Match::Listing(dataset, id, Subject::Ip4(address)));
+                existence = Existence::Listed;
+            }
+        }
+        existence
+    }
+
+    /// The same for one dataset of any type.
+    #[inline(never)]
+    fn look_up_other<'s, 'q>(
+        &'s self,
+        dataset: &'s Dataset,
+        name: &'q QueryName,
+        below: usize,
+        form: Address,
+        visit: &mut impl FnMut(Match<'s, 'q>),
+    ) -> Existence {
+        let mut one = |dataset, place| look_up_one(dataset, place, name, visit);
+        match dataset.data() {
+            Data::Combined(parts) => ask_parts(parts, name, below, &mut one),
+            _ => one(dataset, Relative { form, below, alone: !self.has_ip4 }),
+        }
+    }
+
+    /// The same whatever the labels say.
+    #[inline(never)]
+    fn look_up_any<'s, 'q>(
         &'s self,
         name: &'q QueryName,
         below: usize,
@@ -213,16 +275,16 @@ impl Zone {
     #[inline]
     pub(crate) fn look_up_for<'s, 'q>(
         &'s self,
-        access: Access<'s>,
+        access: &Access<'s>,
         name: &'q QueryName,
         below: usize,
-        form: Address,
+        form: &Address,
         visit: &mut impl FnMut(Match<'s, 'q>),
     ) -> Existence {
         match access {
             Access::Open => self.look_up_form(name, below, form, visit),
-            Access::Listed(everything) => self.look_up_instead(name, below, form, Some(everything), visit),
-            Access::Empty | Access::Refuse | Access::Ignore => self.look_up_instead(name, below, form, None, visit),
+            Access::Listed(everything) => self.look_up_instead(name, below, *form, Some(*everything), visit),
+            Access::Empty | Access::Refuse | Access::Ignore => self.look_up_instead(name, below, *form, None, visit),
         }
     }
 
@@ -295,17 +357,24 @@ impl Zone {
     /// Bring what [`Zone::look_up`] will look at first into the cache. Sections of `combined` are left out: they are
     /// many, and only one of them will be asked.
     #[inline]
-    pub(crate) fn prefetch(&self, name: &QueryName, below: usize, form: Address) {
+    pub(crate) fn prefetch(&self, name: &QueryName, below: usize, form: &Address) {
         for dataset in &self.datasets {
             match (dataset.data(), form) {
-                (Data::Ip4Set(set), Address::Ip4(address, _)) => set.prefetch(address),
-                (Data::Ip4Trie(trie), Address::Ip4(address, _)) => trie.prefetch(address),
-                (Data::Ip6Trie(trie), Address::Ip6(address)) => trie.prefetch(address),
-                (Data::Dnset(names), _) if below > 0 => names.prefetch(name.labels(0, below)),
+                (Data::Ip4Set(set), &Address::Ip4(address, _)) => set.prefetch(address),
+                (Data::Ip4Trie(trie), &Address::Ip4(address, _)) => trie.prefetch(address),
+                (Data::Ip6Trie(trie), &Address::Ip6(address)) => trie.prefetch(address),
+                (Data::Dnset(names), _) if below > 0 => prefetch_name(names, name, below),
                 _ => {}
             }
         }
     }
+}
+
+/// Bring what a `dnset` has of a name's first labels into the cache. A function of its own, so that those who ask for
+/// addresses do not prepare for it.
+#[inline(never)]
+fn prefetch_name(names: &Names, name: &QueryName, below: usize) {
+    names.prefetch(name.labels(0, below));
 }
 
 /// Ask the sections that are mounted closest above the name.
