@@ -7,6 +7,7 @@
 mod fire;
 mod floor;
 mod hickory;
+mod kxdp;
 mod list;
 mod machine;
 mod measure;
@@ -20,6 +21,7 @@ mod zipf;
 
 use std::fs;
 use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -52,6 +54,8 @@ const DATA: &str = "DNSBLD_DATA";
 const DATA_BESIDE: &str = "../shared/data";
 /// The real list of hosts.
 const REAL: &str = "ip4/malicious.txt.gz";
+/// Where servers listen: loopback, beside the address that clients have.
+const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 53, 1));
 /// Seed of the queries.
 const SEED: u64 = 0x6_0001;
 /// Queries that dnsperf reads.
@@ -128,7 +132,7 @@ fn entries(list: ListPlan) -> Option<Entries> {
             let file = fs::File::open(data.join(REAL)).ok()?;
             flate2::read::GzDecoder::new(file).read_to_string(&mut text).ok()?;
             Entries::of_hosts(
-                text.lines().filter_map(|line| line.trim().parse::<std::net::Ipv4Addr>().ok()).map(u32::from).collect(),
+                text.lines().filter_map(|line| line.trim().parse::<Ipv4Addr>().ok()).map(u32::from).collect(),
             )
         }
     })
@@ -177,9 +181,11 @@ fn run_cell(dir: &Path, cell: &Cell, plan: &Plan, entries: &Entries, results: &m
     let traffic = Traffic::new(entries, cell.mix, plan.queries, SEED);
     let hit = servers::query(&entries.hit(1, &mut Rng::new(1)));
     let miss = (1..).find_map(|rank| entries.miss(rank)).map(|subject| servers::query(&subject));
+    let pair = if cell.in_full { kxdp::Pair::new() } else { None };
     let percent = (cell.mix.hit_ratio * 100.0).round() as u64;
     let mut given = Given {
         dir: dir.to_owned(),
+        host: pair.as_ref().map_or(HOST, kxdp::Pair::address),
         kind: entries.kind(),
         workers: cell.workers,
         probe: hit.clone(),
@@ -215,6 +221,9 @@ fn run_cell(dir: &Path, cell: &Cell, plan: &Plan, entries: &Entries, results: &m
             measure::turn(&server, cell, plan, &traffic, results);
             if cell.in_full {
                 measure::dnsperf(&server, cell, plan, &questions, results);
+                if let Some(pair) = &pair {
+                    pair.measure(&server, cell, &questions, results);
+                }
             }
             if cell.reload && which.has_list() {
                 measure::reload(&server, cell, &given, &traffic, results);

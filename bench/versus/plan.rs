@@ -62,6 +62,8 @@ pub const RATES: [u32; 3] = [20_000, 50_000, 100_000];
 pub const RATE: u32 = RATES[1];
 /// The rate while a list is reloaded.
 pub const RELOAD_RATE: u32 = 20_000;
+/// The rate of `kxdpgun`, queries a second: more than one processor answers.
+pub const KXDPGUN_RATE: u32 = 300_000;
 /// Exponent of Zipf's law in most cells: near what names and hosts at resolvers show.
 const ZIPF: f64 = 1.0;
 /// What is asked in most cells.

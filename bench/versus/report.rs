@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::suite::fail;
 
 use super::machine;
-use super::plan::{Plan, RATE, RATES, RELOAD_RATE};
+use super::plan::{KXDPGUN_RATE, Plan, RATE, RATES, RELOAD_RATE};
 use super::plot::{self, Scale, Series, short};
 use super::results::Results;
 use super::servers::Which;
@@ -274,6 +274,7 @@ fn shared(text: &mut String, results: &Results, cell: &str) {
         head.push("lost".to_owned());
     }
     head.push("dnsperf, answers/s".to_owned());
+    head.push(format!("kxdpgun, {KXDPGUN_RATE} queries/s, answers/s"));
     let row = |which: Which| {
         let get = |figure: String, digits| cell_text(results.median(cell, which, &figure), digits);
         let mut row = vec![which.name().to_owned()];
@@ -284,6 +285,7 @@ fn shared(text: &mut String, results: &Results, cell: &str) {
             row.push(get(format!("at_{rate}_lost"), 0));
         }
         row.push(get("dnsperf_qps".to_owned(), 0));
+        row.push(get("kxdpgun_answered".to_owned(), 0));
         row
     };
     let there = Which::ALL.into_iter().filter(|&which| results.median(cell, which, "saturated_qps").is_some());

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -106,6 +106,8 @@ impl Which {
 pub struct Given {
     /// Where everything lies.
     pub dir: PathBuf,
+    /// Where servers listen.
+    pub host: IpAddr,
     /// The list's dataset type.
     pub kind: &'static str,
     /// Workers.
@@ -177,7 +179,7 @@ impl Server {
         let program = which.program().ok_or("not installed")?;
         let own = given.dir.join(format!("{}.d", which.name()));
         let _ = fs::remove_dir_all(&own);
-        let address = free_address();
+        let address = free_address(given.host);
         let mut command = Command::new("taskset");
         command.args(["-c", if given.workers == 1 { SERVER_CPU } else { "0,1" }]).arg(program);
         let configured =
@@ -346,10 +348,10 @@ pub fn ask(server: SocketAddr, query: &[u8]) -> Option<Vec<u8>> {
     (len >= 12).then_some(answer)
 }
 
-/// An address of its own network, so that no client takes its port in the meantime.
-fn free_address() -> SocketAddr {
-    let free = UdpSocket::bind("127.0.53.1:0").and_then(|socket| socket.local_addr());
-    free.unwrap_or_else(|error| fail(&format!("no free port on 127.0.53.1: {error}")))
+/// An address with a free port; clients have other addresses, so that none takes the port in the meantime.
+fn free_address(host: IpAddr) -> SocketAddr {
+    let free = UdpSocket::bind((host, 0)).and_then(|socket| socket.local_addr());
+    free.unwrap_or_else(|error| fail(&format!("no free port on {host}: {error}")))
 }
 
 /// What the floor must append to be as long as a server's answers: taken from the answers to one hit and one miss.
