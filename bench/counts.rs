@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use dnsbld::dataset::Kind;
 
@@ -20,13 +21,30 @@ const COUNTED: &str = "*wire*counted*";
 
 /// Fill the section.
 pub fn run(suite: &Suite, table: &mut Table) {
-    let valgrind = Command::new("valgrind").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !valgrind.is_ok_and(|status| status.success()) {
+    if !valgrind_is_there() {
         table.note("Instruction counts were left out: `valgrind` is not installed.");
         return;
     }
     answers(suite, table);
     loads(suite, table);
+}
+
+/// Whether instructions can be counted here.
+pub fn valgrind_is_there() -> bool {
+    let valgrind = Command::new("valgrind").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    valgrind.is_ok_and(|status| status.success())
+}
+
+/// Instructions for one answer to a question about a list of so many lines, of so many that are asked.
+pub fn answer(suite: &Suite, kind: Kind, list: &Path, question: &str, (lines, asked): (usize, usize)) -> f64 {
+    let case = format!("{question}/{lines}/{asked}");
+    count(suite, &case, kind, list, &[format!("--toggle-collect={COUNTED}")]) as f64 / asked as f64
+}
+
+/// Instructions for one loaded line: those of a list of twice `n` lines less those of one of `n`.
+pub fn load(suite: &Suite, kind: Kind, shape: Shape, n: usize) -> f64 {
+    let all = [n, 2 * n].map(|n| count(suite, "load", kind, &suite.list(shape, n).path, &[]));
+    all[1].saturating_sub(all[0]) as f64 / n as f64
 }
 
 /// Instructions for one answered query.
@@ -43,9 +61,7 @@ fn answers(suite: &Suite, table: &mut Table) {
     for (kind, shape, questions) in cases {
         let list = suite.list(shape, lines);
         for question in questions {
-            let case = format!("{question}/{lines}/{asked}");
-            let all = count(suite, &case, kind, &list.path, &[format!("--toggle-collect={COUNTED}")]);
-            let each = all as f64 / asked as f64;
+            let each = answer(suite, kind, &list.path, question, (lines, asked));
             let figure = format!("instructions an answer, {lines} {shape:?} as {kind}, {question}");
             table.row(&figure, each, format!("{each:.0}"), None, None);
         }
@@ -70,8 +86,7 @@ fn loads(suite: &Suite, table: &mut Table) {
         (Kind::Combined, Shape::Combined),
     ];
     for (kind, shape) in cases {
-        let all = [n, 2 * n].map(|n| count(suite, "load", kind, &suite.list(shape, n).path, &[]));
-        let each = all[1].saturating_sub(all[0]) as f64 / n as f64;
+        let each = load(suite, kind, shape, n);
         let figure = format!("instructions a loaded line, {shape:?} as {kind}");
         table.row(&figure, each, format!("{each:.0}"), None, None);
     }
@@ -80,7 +95,9 @@ fn loads(suite: &Suite, table: &mut Table) {
 /// Run a child under callgrind; returns the instructions counted.
 fn count(suite: &Suite, case: &str, kind: Kind, path: &Path, options: &[String]) -> u64 {
     let exe = std::env::current_exe().unwrap_or_else(|error| fail(&format!("own program: {error}")));
-    let counts = suite.dir().join("callgrind.out");
+    // A name of its own, as several may count at a time.
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let counts = suite.dir().join(format!("callgrind.out.{}", NUMBER.fetch_add(1, Relaxed)));
     let output = Command::new("valgrind")
         .arg("--tool=callgrind")
         .arg(format!("--callgrind-out-file={}", counts.display()))

@@ -55,7 +55,7 @@ fn below_in_window(low: &[u16], at: usize, len: usize, suffix: u16) -> usize {
 }
 
 /// The place of a suffix among the `len` (at most [`WINDOW`]) from `at` on, which are distinct.
-#[inline]
+#[inline(always)]
 fn place_in_window(low: &[u16], at: usize, len: usize, suffix: u16) -> Option<usize> {
     let window = low.get(at..)?.first_chunk::<WINDOW>()?;
     let mut equal = 0u16;
@@ -128,7 +128,7 @@ impl Hosts {
     }
 
     /// The value id of an address.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, address: u32) -> Option<u32> {
         let row = match &self.keys {
             HostKeys::Whole(keys) => keys.find(address)?,

@@ -160,6 +160,8 @@ struct Place {
     number: usize,
     /// Labels of the name below the zone's.
     below: usize,
+    /// Octets of the name before the zone's.
+    start: usize,
     /// What they say.
     form: Address,
 }
@@ -179,7 +181,7 @@ impl Prepared {
             && let Some((zone, number, below)) = snapshot.find_zone(&self.query.name)
         {
             let form = zone::address(&self.query.name, below);
-            self.place = Some(Place { number, below, form });
+            self.place = Some(Place { number, below, start: self.query.name.start(below), form });
             zone.prefetch(&self.query.name, below, &form);
         }
     }
@@ -193,7 +195,7 @@ impl Prepared {
             Message::Short => Outcome::Drop(Dropped::Short),
             Message::Response => Outcome::Drop(Dropped::Response),
             _ if matches!(global, Access::Ignore) => Outcome::Drop(Dropped::Policy),
-            Message::Query => answer(&self.query, self.place.as_ref(), context, snapshot, global, buf),
+            Message::Query => answer(&self.query, self.place.as_ref(), context, snapshot, &global, buf),
             Message::Error(error) => {
                 let opt = error.edns.map(|edns| opt(&edns, context, error_ede(error.rcode)));
                 let reply = Writer::new(buf, error.question_end, usize::MAX, 0);
@@ -231,7 +233,7 @@ fn answer(
     place: Option<&Place>,
     context: &Context<'_>,
     snapshot: &Snapshot,
-    global: Access<'_>,
+    global: &Access<'_>,
     buf: &mut [u8],
 ) -> Outcome {
     let size = match (context.transport, query.edns) {
@@ -309,7 +311,12 @@ impl<'s> Reply<'_, '_, '_, 's> {
 
     /// A question of class IN; gives the zone's slot as well. `None`: an access list wants no answer.
     #[inline]
-    fn internet(&mut self, snapshot: &'s Snapshot, place: Option<&Place>, global: Access<'s>) -> Option<(u16, Listed)> {
+    fn internet(
+        &mut self,
+        snapshot: &'s Snapshot,
+        place: Option<&Place>,
+        global: &Access<'s>,
+    ) -> Option<(u16, Listed)> {
         let query = self.query;
         let found = place.and_then(|place| Some((&**snapshot.zones.get(place.number)?, place)));
         let Some((zone, place)) = found else {
@@ -321,14 +328,16 @@ impl<'s> Reply<'_, '_, '_, 's> {
                 _ => self.refuse(rcode::NOTIMP, error_ede(rcode::NOTIMP)),
             }
         } else {
-            self.access = zone.access(global, self.context.client);
-            match (zone.state, self.access) {
+            if snapshot.acl.is_some() || zone.acl.is_some() {
+                self.access = zone.access(*global, self.context.client);
+            }
+            match (zone.state, &self.access) {
                 (_, Access::Ignore) => return None,
                 (ZoneState::NotReady, _) => self.refuse(rcode::SERVFAIL, Some(ede::NOT_READY)),
                 (ZoneState::Expired, _) => self.refuse(rcode::SERVFAIL, Some(ede::INVALID_DATA)),
                 (ZoneState::Ready, Access::Refuse) => self.refuse(rcode::REFUSED, Some(ede::PROHIBITED)),
                 (ZoneState::Ready, Access::Open | Access::Empty | Access::Listed(_)) => {
-                    self.writer.set_zone(query.name.start(place.below));
+                    self.writer.set_zone(place.start);
                     self.head.authoritative = true;
                     if place.below == 0 { self.apex(snapshot, zone, place) } else { self.entry(snapshot, zone, place) }
                 }
@@ -419,7 +428,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
     }
 
     /// Put what the datasets have for the name into the answer.
-    #[inline]
+    #[inline(always)]
     fn data(&mut self, zone: &'s Zone, place: &Place) -> (Existence, Result<(), NoRoom>) {
         match self.query.qtype {
             wanted @ (rtype::A | rtype::TXT) => self.set(zone, place, wanted),
@@ -451,7 +460,7 @@ impl<'s> Reply<'_, '_, '_, 's> {
 
     /// Put one record set into the answer: equal records once, and all under the smallest of their TTLs (RFC 2181
     /// section 5.2).
-    #[inline]
+    #[inline(always)]
     fn set(&mut self, zone: &'s Zone, place: &Place, wanted: u16) -> (Existence, Result<(), NoRoom>) {
         let mut set = RecordSet::new(&mut self.writer, wanted);
         let access = self.access;
@@ -499,17 +508,34 @@ impl<'s> Reply<'_, '_, '_, 's> {
         room: Result<(), NoRoom>,
         exists: bool,
     ) {
+        let policy = self.context.policy;
+        let seldom = policy.authority || self.query.qtype == rtype::NS;
+        match room {
+            Ok(()) if self.writer.count(Section::Answer) > 0 && !seldom => {}
+            Ok(()) if self.writer.count(Section::Answer) == 0 => {
+                self.head.rcode = if exists { rcode::NOERROR } else { rcode::NXDOMAIN };
+                self.head.truncated = self.soa(zone, Section::Authority, true).is_err();
+            }
+            _ => self.close_seldom(snapshot, zone, number, start, room),
+        }
+    }
+
+    /// The same where there is no room, or where more belongs to the answer.
+    #[inline(never)]
+    fn close_seldom(
+        &mut self,
+        snapshot: &Snapshot,
+        zone: &Zone,
+        number: usize,
+        start: usize,
+        room: Result<(), NoRoom>,
+    ) {
         if room.is_err() {
             // A part of a record set would be taken for all of it; the client asks again over TCP.
             if self.context.transport == Transport::Udp {
                 self.writer.take_back(Section::Answer, start);
             }
             self.head.truncated = true;
-            return;
-        }
-        if self.writer.count(Section::Answer) == 0 {
-            self.head.rcode = if exists { rcode::NOERROR } else { rcode::NXDOMAIN };
-            self.head.truncated = self.soa(zone, Section::Authority, true).is_err();
             return;
         }
         let apex_ns = self.query.qtype == rtype::NS;

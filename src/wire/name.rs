@@ -335,7 +335,7 @@ impl QueryName {
     /// Octets before the `n`th label.
     #[inline]
     pub fn start(&self, n: usize) -> usize {
-        if n >= usize::from(self.count) { self.len.into() } else { self.starts[n].into() }
+        if n >= usize::from(self.count) { self.len.into() } else { self.starts[n & LABELS_MAX].into() }
     }
 
     /// The `n`th label without its length.

@@ -203,6 +203,7 @@ impl Zone {
     }
 
     /// The code for a complete address, where the zone has names only and a code for that.
+    #[inline]
     pub(crate) fn wrong_kind_code(&self, form: Address) -> Option<[u8; 4]> {
         let code = self.settings.wrong_kind?;
         (!self.has_addresses && resolve::is_address(form)).then(|| code.octets())
@@ -238,6 +239,17 @@ pub(crate) struct Glue {
     pub ttl: u32,
 }
 
+/// A zone's name, where a question's is compared with it.
+#[derive(Debug)]
+struct ZoneName {
+    /// Its labels, lower case.
+    labels: Box<[u8]>,
+    /// How many they are.
+    label_count: usize,
+    /// The zone's number.
+    number: usize,
+}
+
 /// All zones of one generation; immutable.
 #[derive(Debug, Default)]
 pub struct Snapshot {
@@ -249,8 +261,8 @@ pub struct Snapshot {
     pub generation: u64,
     /// Their numbers by name.
     index: Names,
-    /// Their numbers, those with the most labels first.
-    by_depth: Vec<usize>,
+    /// Their names, those with the most labels first.
+    by_depth: Vec<ZoneName>,
     /// Fewest and most labels of a zone's name.
     depths: (usize, usize),
     /// A zone lies below another one.
@@ -269,8 +281,13 @@ impl Snapshot {
         }
         let counts = || zones.iter().map(|zone| zone.label_count);
         let depths = (counts().min().unwrap_or(0), counts().max().unwrap_or(0));
-        let mut by_depth: Vec<usize> = (0..zones.len()).collect();
-        by_depth.sort_by_key(|&number| std::cmp::Reverse(zones[number].label_count));
+        let name = |(number, zone): (usize, &Arc<Zone>)| ZoneName {
+            labels: zone.settings.name.labels().into(),
+            label_count: zone.label_count,
+            number,
+        };
+        let mut by_depth: Vec<ZoneName> = zones.iter().enumerate().map(name).collect();
+        by_depth.sort_by_key(|name| std::cmp::Reverse(name.label_count));
         let mut snapshot = Self {
             index: index.finish(|ids| ids[0]),
             zones,
@@ -304,13 +321,12 @@ impl Snapshot {
         let labels = name.label_count();
         if self.zones.len() <= COMPARED_MAX {
             // A few comparisons cost less than a hash; the zones are tried from the longest name on.
-            return self.by_depth.iter().find_map(|&number| {
-                let zone = &*self.zones[number];
-                let own = zone.settings.name.labels();
-                let below = labels.checked_sub(zone.label_count)?;
-                let octets = name.octets();
-                let start = octets.len().checked_sub(own.len())?;
-                (name.start(below) == start && octets[start..] == *own).then_some((zone, number, below))
+            let octets = name.octets();
+            return self.by_depth.iter().find_map(|own| {
+                let below = labels.checked_sub(own.label_count)?;
+                let start = octets.len().checked_sub(own.labels.len())?;
+                let inside = name.start(below) == start && octets[start..] == *own.labels;
+                if inside { Some((&**self.zones.get(own.number)?, own.number, below)) } else { None }
             });
         }
         let (fewest, most) = self.depths;
@@ -322,6 +338,7 @@ impl Snapshot {
     }
 
     /// Whether a served zone lies below a name.
+    #[inline]
     pub(crate) fn has_zone_below(&self, name: &QueryName) -> bool {
         self.nested && self.index.get(name.labels_from(0)).is_some_and(|hit| hit.parent)
     }

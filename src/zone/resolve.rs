@@ -101,27 +101,28 @@ fn all_nibbles(name: &QueryName) -> Option<u128> {
 /// has four labels at least.
 #[inline]
 fn four_octets(name: &QueryName) -> Option<(u32, usize)> {
-    /// A label's characters in a word.
-    const CHARACTERS: u32 = 0xff_ffff;
     let head = name.head();
     let (mut at, mut address) = (0, 0);
-    let mut wrong = 0;
+    let (mut no_digit, mut too_large) = (0, 0);
     for _ in 0..4 {
-        let word = u32::from_le_bytes(*head.get(at..)?.first_chunk()?);
-        let len = word & 0xff;
+        let word = u32::from_be_bytes(*head.get(at..)?.first_chunk()?);
+        let len = word >> 24;
         if !matches!(len, 1..=3) {
             return None;
         }
-        // Digits in three octets, the last one uppermost: `0` to `9` become 0 to 9, any other character more, and
-        // what is missing in front is 0.
-        let digits = ((word >> 8 ^ 0x30_3030) << (24 - 8 * len)) & CHARACTERS;
-        let value = (digits & 0xff) * 100 + (digits >> 8 & 0xff) * 10 + (digits >> 16);
-        // An octet over 9 reaches 0x80 when 0x76 is added, or had it before.
-        wrong |= (digits + 0x76_7676 | digits) & 0x80_8080 | value & !0xff;
-        address = address >> 8 | value << 24;
+        // Hundreds, tens and ones in three octets: `0` to `9` become 0 to 9, any other character more, and what is
+        // missing in front is 0.
+        let digits = (word ^ 0x30_3030) << 8 >> (32 - 8 * len);
+        // Adding 6 carries an octet over 9 into its upper half, or it was there before.
+        no_digit |= digits + 0x06_0606 | digits;
+        // Negative above 2, 5, 5.
+        too_large |= 0x02_0505u32.wrapping_sub(digits);
+        // Ones, tens and hundreds times 1, 10 and 100 meet in the uppermost octet.
+        let value = digits.swap_bytes().wrapping_mul(1 | 10 << 8 | 100 << 16) & 0xff00_0000;
+        address = address >> 8 | value;
         at += 1 + len as usize;
     }
-    (wrong == 0).then_some((address, at))
+    (no_digit & 0xf0_f0f0 == 0 && too_large >> 31 == 0).then_some((address, at))
 }
 
 /// A nibble in hexadecimal; names are in lower case here.
