@@ -79,7 +79,7 @@ impl Plan {
     /// The run that is archived.
     pub const FULL: Self = Self {
         rounds: 5,
-        lasts: Duration::from_millis(1_200),
+        lasts: Duration::from_millis(1_000),
         queries: 1 << 19,
         sizes: [1_000_000, 10_000, 10_000_000, 750_000, 2_000_000],
         load_max: Duration::from_secs(100),
