@@ -19,6 +19,8 @@ const PAUSE: Duration = Duration::from_millis(30);
 const PORTS: usize = 8;
 /// How long queries go on before a reload, and after it is through.
 const AROUND_RELOAD: Duration = Duration::from_millis(300);
+/// How long to wait for that answer: under load it may stand in a long queue.
+const MARK_PATIENCE: Duration = Duration::from_millis(500);
 /// How often it is asked whether a reload is through.
 const ASK_EVERY: Duration = Duration::from_millis(10);
 
@@ -104,7 +106,7 @@ pub fn reload(server: &Server, cell: &Cell, given: &Given, traffic: &Traffic, re
             server.reload();
             let mut took = None;
             while took.is_none() && begin.elapsed() < given.load_max {
-                let answer = servers::ask(server.address, &mark);
+                let answer = servers::ask(server.address, &mark, MARK_PATIENCE);
                 if answer.is_some_and(|answer| answer[6..8] != [0, 0]) {
                     took = Some(begin.elapsed());
                 } else {

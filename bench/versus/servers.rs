@@ -230,7 +230,7 @@ impl Server {
 
     /// Ask one query; whether it is answered with a record, and soon. Servers without a list need only answer.
     pub fn answers(&self, query: &[u8]) -> bool {
-        let answer = ask(self.address, query);
+        let answer = ask(self.address, query, ASK_PATIENCE);
         answer.is_some_and(|answer| !self.which.has_list() || answer[6..8] != [0, 0])
     }
 
@@ -329,10 +329,10 @@ impl Which {
 }
 
 /// One query, one answer; none when it does not come soon.
-pub fn ask(server: SocketAddr, query: &[u8]) -> Option<Vec<u8>> {
+pub fn ask(server: SocketAddr, query: &[u8], patience: Duration) -> Option<Vec<u8>> {
     let socket = UdpSocket::bind("127.0.0.1:0").ok()?;
     socket.connect(server).ok()?;
-    socket.set_read_timeout(Some(ASK_PATIENCE)).ok()?;
+    socket.set_read_timeout(Some(patience)).ok()?;
     let mut answer = vec![0; 4096];
     let len = match socket.send(query).and_then(|_| socket.recv(&mut answer)) {
         Ok(len) => len,
@@ -357,7 +357,7 @@ fn free_address(host: IpAddr) -> SocketAddr {
 /// What the floor must append to be as long as a server's answers: taken from the answers to one hit and one miss.
 pub fn tails(server: &Server, hit: &[u8], miss: &[u8]) -> (Tail, Tail) {
     let tail = |query: &[u8]| {
-        let answer = (0..100).find_map(|_| ask(server.address, query));
+        let answer = (0..100).find_map(|_| ask(server.address, query, ASK_PATIENCE));
         Tail::of(query, &answer.unwrap_or_else(|| fail("no answer to copy the sizes of")))
     };
     (tail(hit), tail(miss))
