@@ -141,10 +141,7 @@ pub fn hosts(n: usize, seed: u64) -> Vec<u32> {
     let mut hosts = Vec::with_capacity(n + n / 64 + 16);
     while hosts.len() < n {
         while hosts.len() < n + n / 64 + 16 {
-            let address = rng.bits() as u32;
-            if matches!(address >> 24, 1..=9 | 11..=126 | 128..=223) {
-                hosts.push(address);
-            }
+            hosts.push(unicast(&mut rng));
         }
         hosts.sort_unstable();
         hosts.dedup();
@@ -154,6 +151,45 @@ pub fn hosts(n: usize, seed: u64) -> Vec<u32> {
     hosts.truncate(n);
     hosts.sort_unstable();
     hosts
+}
+
+/// `n` distinct hosts as blocklists have them, sorted: some /16s are full of them, and in a /24 there is one host, or a group, or a run of
+/// neighbours.
+pub fn hosts_in_runs(n: usize, seed: u64) -> Vec<u32> {
+    let mut rng = Rng::new(seed);
+    let mut hosts = Vec::with_capacity(n + n / 16 + 64);
+    let busy: Vec<u32> = (0..n / 2000 + 16).map(|_| unicast(&mut rng) & 0xffff_0000).collect();
+    while hosts.len() < n {
+        while hosts.len() < n + n / 64 + 16 {
+            let busy_net = rng.below(100) < 60;
+            let net = if busy_net { rng.pick(&busy) | (rng.bits() as u32 & 0xff00) } else { unicast(&mut rng) & !0xff };
+            match rng.below(100) {
+                0..70 => hosts.push(net | rng.below(256) as u32),
+                70..90 => (0..2 + rng.below(7)).for_each(|_| hosts.push(net | rng.below(256) as u32)),
+                _ => {
+                    let run = 8 + rng.below(57) as u32;
+                    let first = rng.below(u64::from(256 - run)) as u32;
+                    hosts.extend((first..first + run).map(|host| net | host));
+                }
+            }
+        }
+        hosts.sort_unstable();
+        hosts.dedup();
+    }
+    rng.shuffle(&mut hosts);
+    hosts.truncate(n);
+    hosts.sort_unstable();
+    hosts
+}
+
+/// A random address of unicast space.
+fn unicast(rng: &mut Rng) -> u32 {
+    loop {
+        let address = rng.bits() as u32;
+        if matches!(address >> 24, 1..=9 | 11..=126 | 128..=223) {
+            return address;
+        }
+    }
 }
 
 /// `n` distinct IPv4 prefixes in order of address: neighbours and gaps, one in fifty with another inside it.

@@ -20,8 +20,10 @@ mod reload;
 mod suite;
 mod table;
 mod timing;
+mod versus;
 mod wire;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use suite::{Sizes, Suite};
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
     match args.first().map(String::as_str) {
         Some("child") => return child(&args[1..]),
         Some("maillog") => return write_mail_log(&args[1..]),
+        Some("compare") => return compare(&args[1..]),
         _ if args.iter().any(|arg| arg == "--help" || arg == "-h") => {
             print!("{HELP}");
             return ExitCode::SUCCESS;
@@ -149,6 +152,29 @@ fn write_mail_log(args: &[String]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Compare with other servers; `bench/compare` gives these arguments.
+fn compare(args: &[String]) -> ExitCode {
+    let mut options = versus::Options { quick: false, out: PathBuf::new(), command: String::new(), cells: Vec::new() };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().cloned();
+        match arg.as_str() {
+            // Cargo adds it to every bench target.
+            "--bench" => {}
+            "--quick" => options.quick = true,
+            "--out" => options.out = value().map_or(options.out, PathBuf::from),
+            "--command" => options.command = value().unwrap_or_default(),
+            "--cell" => options.cells.extend(value()),
+            other => {
+                eprintln!("`{other}` is no option of the comparison");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    versus::run(&options);
+    ExitCode::SUCCESS
+}
+
 /// Run one measurement for the outer run, which reads what is printed.
 fn child(args: &[String]) -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -156,6 +182,7 @@ fn child(args: &[String]) -> ExitCode {
         ["load", kind, file] => load::child(kind, file),
         ["memory", kind, file, warm] => memory::child(kind, file, warm),
         ["count", case, kind, file] => counts::child(case, kind, file),
+        _ if versus::child(&args) => {}
         _ => {
             eprintln!("`child` is for the bench program itself");
             return ExitCode::from(2);

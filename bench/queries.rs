@@ -105,10 +105,7 @@ pub fn about_hosts(hosts: &[u32], n: usize) -> Subjects<u32> {
 /// `n` questions about IPv4 prefixes.
 pub fn about_prefixes_v4(prefixes: &[(u32, u8)], n: usize) -> Subjects<u32> {
     let mut rng = Rng::new(12);
-    let ranges = Ranges::new(prefixes.iter().map(|&(base, length)| {
-        let hosts = u32::MAX.checked_shr(length.into()).unwrap_or(0);
-        (base.into(), (base | hosts).into())
-    }));
+    let ranges = Ranges::of_prefixes_v4(prefixes);
     let hits = (0..n)
         .map(|_| {
             let &(base, length) = rng.pick(prefixes);
@@ -182,7 +179,8 @@ fn fill<T>(n: usize, mut next: impl FnMut() -> Option<T>) -> Vec<T> {
 }
 
 /// Disjoint ranges, sorted: what the misses are checked against.
-struct Ranges(Vec<(u128, u128)>);
+#[derive(Debug)]
+pub struct Ranges(Vec<(u128, u128)>);
 
 impl Ranges {
     /// Merge ranges that come sorted by their first address.
@@ -197,8 +195,16 @@ impl Ranges {
         Self(merged)
     }
 
+    /// What sorted IPv4 prefixes cover.
+    pub fn of_prefixes_v4(prefixes: &[(u32, u8)]) -> Self {
+        Self::new(prefixes.iter().map(|&(base, length)| {
+            let hosts = u32::MAX.checked_shr(length.into()).unwrap_or(0);
+            (base.into(), (base | hosts).into())
+        }))
+    }
+
     /// Whether an address is in one of them.
-    fn contain(&self, address: u128) -> bool {
+    pub fn contain(&self, address: u128) -> bool {
         let at = self.0.partition_point(|&(first, _)| first <= address);
         at > 0 && self.0[at - 1].1 >= address
     }

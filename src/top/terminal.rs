@@ -43,7 +43,7 @@ impl Screen {
         // Ends with the process: nothing can interrupt its reading.
         thread::spawn(move || {
             let ends = |octet: &io::Result<u8>| octet.as_ref().map_or(true, |octet| QUIT.contains(octet));
-            drop(io::stdin().bytes().find(ends));
+            drop(io::stdin().lock().bytes().find(ends));
             // Nobody may be waiting any more.
             let _ = pressed.blocking_send(());
         });

@@ -13,6 +13,7 @@
 
 mod access;
 mod architecture;
+mod bench;
 mod cli;
 mod conformance;
 mod consumers;
