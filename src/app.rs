@@ -4,6 +4,7 @@ mod answers;
 mod encrypted;
 mod feed;
 mod listing;
+mod load;
 mod public;
 mod relation;
 mod serve;
@@ -147,7 +148,7 @@ pub fn export(config: &Path, zone: &str, to: Format, out: &mut dyn Write) -> Res
     }
     // As the server counts: seconds on a circle of 32 bits.
     let serial = mtime_ns.div_euclid(1_000_000_000) as u32;
-    let zone = Zone::build(serve::zone_settings(zone), 0, serial, ZoneState::Ready, datasets);
+    let zone = Zone::build(load::zone_settings(zone), 0, serial, ZoneState::Ready, datasets);
     match to {
         Format::MasterFile => export::master_file(&zone, out)?,
         Format::Nftables => export::nftables(&zone, out)?,

@@ -16,8 +16,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::encrypted::Encrypted;
+use super::load::{load_options, zone_specs};
 use super::{Exit, Failure};
-use crate::config::{self, OnExpire, Settings, Workers};
+use crate::config::{self, Settings, Workers};
 use crate::feed::joe_job::JoeJobs;
 use crate::feed::relation::service::{Knows, Service, ServiceCounts};
 use crate::feed::relation::{Relation, Word};
@@ -31,7 +32,7 @@ use crate::http::{
     EncryptedTotals, HttpOptions, HttpServer, MailTotals, PolicyTotals, ReadMail, Shared, Sources, StreamTotals,
 };
 use crate::load::status::Status;
-use crate::load::{Command, ExpiryOptions, GuardOptions, Handle, LoadOptions, Loader, ZoneSpec};
+use crate::load::{Command, Handle, Loader};
 use crate::serve::answer::{Policy, Transport};
 use crate::serve::listen::bind_both;
 use crate::serve::responder::Responder;
@@ -40,7 +41,7 @@ use crate::serve::tls::Certificates;
 use crate::serve::udp::{BATCH_DEFAULT, UdpOptions, UdpServer, UdpWorkers};
 use crate::stats::Registry;
 use crate::sys;
-use crate::zone::{Publisher, ZoneSettings, ZoneState};
+use crate::zone::{Publisher, ZoneState};
 
 /// Threads for streams and HTTP: they carry little, and queries over UDP have threads of their own.
 const RUNTIME_THREADS: usize = 2;
@@ -594,59 +595,4 @@ fn same_feed(a: &config::Feed, b: &config::Feed) -> bool {
         ..a.clone()
     };
     rules == *b
-}
-
-/// How to load.
-fn load_options(settings: &Settings) -> LoadOptions {
-    LoadOptions {
-        poll: Duration::from_secs(settings.load.poll_s.into()),
-        settle: Duration::from_millis(settings.load.settle_ms.into()),
-        watch: settings.load.watch,
-        trim: Some(sys::trim),
-        ..LoadOptions::default()
-    }
-}
-
-/// What to load.
-fn zone_specs(settings: &Settings) -> Vec<ZoneSpec> {
-    settings.zones.iter().map(zone_spec).collect()
-}
-
-/// One zone to load.
-fn zone_spec(zone: &config::Zone) -> ZoneSpec {
-    let expiry = match (zone.expire, zone.on_expire) {
-        (None, _) => ExpiryOptions::None,
-        (Some(after), OnExpire::Keep) => ExpiryOptions::Keep { after_s: after.into() },
-        (Some(after), OnExpire::Servfail) => ExpiryOptions::Servfail { after_s: after.into() },
-    };
-    ZoneSpec {
-        settings: zone_settings(zone),
-        // A retired zone's files are not read.
-        sources: if zone.retired { Vec::new() } else { zone.datasets.iter().map(config::Dataset::source).collect() },
-        guard: GuardOptions {
-            loopback: zone.guard.loopback,
-            world: zone.guard.world,
-            invalid_name: zone.guard.invalid_name,
-            shrink_max: zone.guard.shrink_max,
-            grow_max: zone.guard.grow_max,
-        },
-        expiry,
-    }
-}
-
-/// What a zone answers with besides its data.
-pub(super) fn zone_settings(zone: &config::Zone) -> ZoneSettings {
-    ZoneSettings {
-        name: zone.name.clone(),
-        ns: zone.ns.clone(),
-        mname: zone.mname.clone(),
-        rname: zone.rname.clone(),
-        ttl: zone.ttl,
-        negative_ttl: zone.negative_ttl,
-        ttl_min: zone.ttl_min,
-        ttl_max: zone.ttl_max,
-        make_apex: true,
-        retired: zone.retired.then(|| zone.retired_text.clone()),
-        wrong_kind: zone.wrong_kind,
-    }
 }

@@ -92,6 +92,7 @@ fn only_app_reads_the_settings() {
             "app/answers.rs",
             "app/encrypted.rs",
             "app/feed.rs",
+            "app/load.rs",
             "app/listing.rs",
             "app/public.rs",
             "app/relation.rs",
