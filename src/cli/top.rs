@@ -23,7 +23,7 @@ const INTERVAL_S: std::ops::RangeInclusive<f64> = 0.1..=3600.0;
 /// Which server, and how often.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct TopArgs {
-    /// The server: what its settings name as [http] listen
+    /// The server: what its settings name as `listen` of section http
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9353")]
     pub url: String,
     /// Seconds between two looks

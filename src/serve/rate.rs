@@ -5,7 +5,7 @@
 //! source addresses is the traffic, so traffic is what is counted: octets and answers of a prefix, whatever they say.
 //!
 //! A budget is one number, the moment at which it will be full again (the generic cell rate algorithm): each answer pushes it
-//! further, time passes by itself, and an answer that would push it more than [`BURST_NS`] beyond now is limited. What is
+//! further, time passes by itself, and an answer that would push it more than `BURST_NS` beyond now is limited. What is
 //! limited does not count, so a prefix goes on getting exactly its rate.
 //!
 //! The table never grows. Where a new prefix finds the slots of its set taken by others that still owe something, it takes the least of
