@@ -1,13 +1,14 @@
 //! DNS over TLS, QUIC and HTTPS, as clients of several makes see it.
 //!
 //! `clients` asks octet by octet, `agree` compares the transports, `tools` are other people's programs, `certificates` change,
-//! `patience` is what silent and slow clients must not do to others.
+//! `patience` is what idle and slow clients must not do to others, `silence` what silent ones must not.
 
 mod agree;
 mod certificates;
 mod clients;
 mod patience;
 mod rules;
+mod silence;
 mod tools;
 
 use std::path::Path;

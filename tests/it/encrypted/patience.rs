@@ -222,35 +222,3 @@ fn slow_clients_are_closed_and_udp_does_not_notice() {
         server.wait(&format!("no connection over {transport}"), |server| open(server, transport) == 0.0);
     }
 }
-
-#[test]
-fn a_silent_handshake_delays_nobody() {
-    let (server, certificate) = server("", "");
-    let asked = query("2.0.0.127.bl.test", A).wire();
-    runtime().block_on(async {
-        // Clients of QUIC that send their first packet and nothing more: each is a socket that then only takes.
-        let mut silent = Vec::new();
-        for address in [server.address("quic"), server.address("public")] {
-            for _ in 0..20 {
-                let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
-                let alpn: &[u8] = if address == server.address("quic") { b"doq" } else { b"h3" };
-                let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls(&[&certificate], &[alpn])).unwrap();
-                endpoint.set_default_client_config(quinn::ClientConfig::new(std::sync::Arc::new(crypto)));
-                let relay = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-                let connecting = endpoint.connect(relay.local_addr().unwrap(), "localhost").unwrap();
-                let mut first = vec![0; 2048];
-                let (len, _) = super::clients::soon(relay.recv_from(&mut first)).await.unwrap();
-                relay.send_to(&first[..len], address).await.unwrap();
-                silent.push((endpoint, connecting, relay));
-            }
-        }
-        let begun = Instant::now();
-        let (_endpoint, connection) = quic(server.address("quic"), tls(&[&certificate], &[b"doq"])).await;
-        doq(&connection, &asked).await;
-        let http = super::clients::http3(server.address("public"), &certificate, super::clients::post(&asked)).await;
-        assert_eq!(http.status, 200);
-        // One handshake's time-out is two seconds, and hickory's loop would wait for twenty of five.
-        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-        drop(silent);
-    });
-}
