@@ -29,7 +29,7 @@ use hickory_server::zone_handler::{
 
 use crate::serve::answer::{Context, Outcome, Policy, Transport, handle};
 use crate::sys::clock;
-use crate::wire::name::Name;
+use crate::wire::{self, name::Name};
 use crate::zone::Reader;
 
 /// Octets of the largest message.
@@ -53,8 +53,8 @@ struct Source {
 
 /// What our server would send.
 enum Answer {
-    /// Nothing.
-    Silence,
+    /// Nothing, and whether the question is about a zone of ours.
+    Silence(bool),
     /// This, and whether it is about a zone of ours.
     Reply(Box<Message>, bool),
 }
@@ -70,11 +70,18 @@ impl Source {
         let rotation = self.rotation.fetch_add(1, Relaxed);
         let (time_s, keepalive) = (clock::now_s() as u32, None);
         let context = Context { client, transport, rotation, time_s, keepalive, policy: &self.policy };
+        let snapshot = self.reader.load();
         ROOM.with_borrow_mut(|room| {
             let len = question.len().min(room.len());
             room[..len].copy_from_slice(&question[..len]);
-            match handle(room, len, &context, &self.reader.load()) {
-                Outcome::Drop(_) => Ok(Answer::Silence),
+            match handle(room, len, &context, &snapshot) {
+                Outcome::Drop(_) => {
+                    let mut query = wire::query::Query::EMPTY;
+                    let read = wire::query::Message::read(question, len, &mut query);
+                    let is_other =
+                        matches!(read, wire::query::Message::Query) && snapshot.find_zone(&query.name).is_none();
+                    Ok(Answer::Silence(!is_other))
+                }
                 Outcome::Reply { len, note } => {
                     Ok(Answer::Reply(Box::new(Message::from_vec(&room[..len])?), note.zone_slot != 0))
                 }
@@ -143,9 +150,12 @@ impl<H: RequestHandler> RequestHandler for Handler<H> {
     async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, response: R) -> ResponseInfo {
         let answer = self.source.answer(request.as_slice(), request.src().ip(), transport(request.protocol()));
         match (answer, &self.other) {
-            (Ok(Answer::Reply(_, false)), Some(other)) => other.handle_request::<R, T>(request, response).await,
+            // An access list for all our zones says nothing of others' names.
+            (Ok(Answer::Reply(_, false) | Answer::Silence(false)), Some(other)) => {
+                other.handle_request::<R, T>(request, response).await
+            }
             (Ok(Answer::Reply(message, _)), _) => Self::send(request, response, &message).await,
-            (Ok(Answer::Silence), _) => info(request, ResponseCode::Refused),
+            (Ok(Answer::Silence(_)), _) => info(request, ResponseCode::Refused),
             (Err(error), _) => {
                 tracing::error!("hickory can not read an answer of ours: {error}; please report it");
                 info(request, ResponseCode::ServFail)
@@ -193,7 +203,7 @@ impl Zone {
         let message = match answer {
             Ok(Answer::Reply(message, _)) => message,
             // A catalog can not be silent.
-            Ok(Answer::Silence) => return LookupControlFlow::Break(Err(ResponseCode::Refused.into())),
+            Ok(Answer::Silence(_)) => return LookupControlFlow::Break(Err(ResponseCode::Refused.into())),
             Err(error) => return LookupControlFlow::Break(Err(error.into())),
         };
         let empty = message.answers.is_empty();

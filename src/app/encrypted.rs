@@ -140,8 +140,9 @@ impl Encrypted {
         if let (Some(certificates), false) = (&self.certificates, self.doq.is_empty()) {
             let caps = caps(&self.options);
             let responder = Responder::new(Transport::Quic, reader.clone(), Arc::clone(policy), registry);
-            let shared = Arc::new(DoqShared { options: self.options, responder });
-            let (quic, admit) = (shared.quic(self.handshake_ms_max), admit_by(ConnectionLimits::new(caps)));
+            let limits = ConnectionLimits::new(caps);
+            let shared = Arc::new(DoqShared { options: self.options, limits: Arc::clone(&limits), responder });
+            let (quic, admit) = (shared.quic(self.handshake_ms_max), admit_by(limits));
             for server in self.doq {
                 let address = server.local_address();
                 counters.push(("quic", server.counters()));

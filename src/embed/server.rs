@@ -118,9 +118,11 @@ impl ServerBuilder {
         let addresses = udp.local_addresses();
         let runtime =
             Builder::new_multi_thread().worker_threads(RUNTIME_THREADS).thread_name("stream").enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let runtime = Background(Some(runtime));
         let zones = self.zones.start()?;
         let policy = Arc::new(ArcSwap::from_pointee(self.policy));
-        let streams = tcp.start(runtime.handle(), zones.reader(), Arc::clone(&policy), zones.registry())?;
+        let streams = tcp.start(&handle, zones.reader(), Arc::clone(&policy), zones.registry())?;
         if let Some(metrics) = &self.metrics {
             let counters = streams.counters();
             let read = move || StreamTotals {
@@ -137,11 +139,23 @@ impl ServerBuilder {
     }
 }
 
+/// A runtime that can be dropped within another one, as when a server can not be started: nobody waits for it then.
+#[derive(Debug)]
+struct Background(Option<Runtime>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 /// What is stopped in order.
 #[derive(Debug)]
 struct Running {
     /// Runs the streams.
-    runtime: Runtime,
+    runtime: Background,
     /// TCP.
     streams: Streams,
     /// UDP.
@@ -191,10 +205,12 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let Some(Running { runtime, streams, workers }) = self.running.take() else { return };
+        let Some(Running { mut runtime, streams, workers }) = self.running.take() else { return };
         // On a thread of its own, since a runtime must not be waited for or dropped within another one.
         let stopping = thread::Builder::new().name("stop".to_owned()).spawn(move || {
-            runtime.block_on(streams.shutdown());
+            if let Some(runtime) = runtime.0.take() {
+                runtime.block_on(streams.shutdown());
+            }
             workers.shutdown();
         });
         // Without a thread to be had, what runs ends with the program.

@@ -5,13 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::{Connection, ReadToEndError, RecvStream, SendStream};
+use quinn::{Connection, ReadError, RecvStream, SendStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::limits::ConnectionLimits;
 use super::quic::{QuicOptions, ended};
-use super::responder::{MESSAGE_OCTETS_MAX, NoAnswer, Responder};
+use super::responder::{NoAnswer, Responder};
 use super::stream::{Closed, StreamOptions};
 use crate::wire::query::{Message, Query};
 
@@ -43,6 +44,8 @@ mod code {
 pub struct DoqShared {
     /// Limits on each.
     pub options: StreamOptions,
+    /// Limits on all: they say when silence may last less long.
+    pub limits: Arc<ConnectionLimits>,
     /// What answers a query.
     pub responder: Responder,
 }
@@ -68,14 +71,14 @@ impl DoqShared {
 /// Serve a connection until the client, a limit or `stop` ends it.
 pub async fn serve(connection: Connection, shared: Arc<DoqShared>, mut stop: watch::Receiver<bool>) -> Closed {
     let options = &shared.options;
-    let idle_max = Duration::from_millis(options.idle_ms_max);
     let mut queries_left = options.queries_per_connection_max;
     let mut exchanges = JoinSet::new();
     let mut since = Instant::now();
     let end_of_life = since + Duration::from_millis(options.lifetime_ms_max);
     // Packets alone keep QUIC from its own idle time-out, so silence is measured in queries.
     let closed = loop {
-        let idle_at = if exchanges.is_empty() { since + idle_max } else { end_of_life };
+        let idle_ms_max = if shared.limits.busy() { options.idle_busy_ms_max } else { options.idle_ms_max };
+        let idle_at = if exchanges.is_empty() { since + Duration::from_millis(idle_ms_max) } else { end_of_life };
         tokio::select! {
             biased;
             _ = stop.changed() => break Closed::Orderly,
@@ -116,14 +119,10 @@ async fn exchange(
     shared: Arc<DoqShared>,
 ) -> Result<(), Violation> {
     let time_max = Duration::from_millis(shared.options.idle_ms_max);
-    let received = match timeout(time_max, recv.read_to_end(PREFIX_OCTETS + MESSAGE_OCTETS_MAX)).await {
+    let received = match timeout(time_max, receive(&mut recv)).await {
         Ok(Ok(received)) => received,
-        Ok(Err(ReadToEndError::TooLong)) => {
-            let _ = send.reset(code::PROTOCOL_ERROR.into());
-            return Err(Violation("more than one query on a stream"));
-        }
         // The client has taken it back, or is gone.
-        Ok(Err(ReadToEndError::Read(_))) => {
+        Ok(Err(_)) => {
             let _ = send.reset(code::REQUEST_CANCELLED.into());
             return Ok(());
         }
@@ -142,7 +141,7 @@ async fn exchange(
         }
     };
     let reply = match shared.responder.answer(message, client) {
-        Ok(reply) => reply,
+        Ok(answered) => answered.octets,
         Err(why) => {
             let code = if why == NoAnswer::Panicked { code::INTERNAL_ERROR } else { code::UNSPECIFIED_ERROR };
             let _ = send.reset(code.into());
@@ -162,6 +161,27 @@ async fn exchange(
     Ok(())
 }
 
+/// What a stream carries to its end, or to the first octets that are too many, which [`message`] then tells.
+///
+/// In order and into one piece, because what a client sends octet by octet would otherwise be kept packet by packet.
+async fn receive(recv: &mut RecvStream) -> Result<Vec<u8>, ReadError> {
+    let mut received = Vec::new();
+    while let Some(chunk) = recv.read_chunk(usize::MAX, true).await? {
+        received.extend_from_slice(&chunk.bytes);
+        if is_over(&received) {
+            break;
+        }
+    }
+    Ok(received)
+}
+
+/// Whether there is more than the message whose length comes first.
+fn is_over(received: &[u8]) -> bool {
+    received
+        .split_first_chunk::<PREFIX_OCTETS>()
+        .is_some_and(|(prefix, message)| message.len() > usize::from(u16::from_be_bytes(*prefix)))
+}
+
 /// The one message that a stream carries.
 fn message(received: &[u8]) -> Result<&[u8], Violation> {
     let Some((prefix, message)) = received.split_first_chunk::<PREFIX_OCTETS>() else {
@@ -171,7 +191,7 @@ fn message(received: &[u8]) -> Result<&[u8], Violation> {
     if message.len() < len {
         return Err(Violation("the stream ended before a whole query"));
     }
-    if message.len() > len {
+    if is_over(received) {
         return Err(Violation("more than one query on a stream"));
     }
     // RFC 9250 section 4.2.1.

@@ -1,8 +1,9 @@
 //! QUIC listeners: admitting connections, each handshake in a task of its own, so that a silent client delays nobody.
 //!
 //! The address of a client that has not yet answered us may be forged, so it is not counted under its prefix; instead
-//! there is a number of handshakes that may be under way, and beyond it a client must first prove its address (Retry,
-//! RFC 9000 section 8.1.2). What comes after the handshake is the caller's.
+//! there is a number of such handshakes that may be under way, and beyond it a client must first prove its address (Retry,
+//! RFC 9000 section 8.1.2). A client that has proved it is admitted by its address before the handshake, and these have
+//! places of their own: whoever forges addresses can not take them. What comes after the handshake is the caller's.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -10,17 +11,20 @@ use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Connection, Endpoint, EndpointConfig, IdleTimeout, Incoming, TokioRuntime, TransportConfig, VarInt};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::rustls;
 
-use super::limits::{ConnectionLimits, Permit};
+use super::limits::{ConnectionLimits, OverCap, Permit};
 use super::listen::{DatagramSocket, ListenError, datagram_sockets};
 use super::stream::{Closed, OpenConnection, StreamCounters};
 
 /// Handshakes under way before clients must prove their addresses. Each takes some ten KiB for at most the time-out.
-const HANDSHAKES_MAX: usize = 256;
+const HANDSHAKES_UNPROVED_MAX: usize = 256;
+/// Handshakes under way with clients that have. The caps on connections count them already; this bounds how much work is
+/// begun at once where those caps are high.
+const HANDSHAKES_PROVED_MAX: usize = 1024;
 /// Connections that wait to be looked at, and octets kept of their first packets; they wait only for the accept loop.
 const INCOMING_MAX: usize = 1024;
 /// See [`INCOMING_MAX`].
@@ -63,7 +67,7 @@ pub struct QuicServer {
 }
 
 /// Admits a client by its address, once that is proved.
-pub type Admit = Arc<dyn Fn(SocketAddr) -> Result<Permit, super::limits::OverCap> + Send + Sync>;
+pub type Admit = Arc<dyn Fn(SocketAddr) -> Result<Permit, OverCap> + Send + Sync>;
 
 impl QuicServer {
     /// Listen; needs the privilege for low ports, `serve` does not.
@@ -118,18 +122,18 @@ impl QuicServer {
         F: Future<Output = Closed> + Send + 'static,
     {
         let endpoint = endpoint(self.socket, tls, options)?;
-        let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+        let door = Door::new(admit);
         let handshake_max = Duration::from_millis(options.handshake_ms_max);
-        let (mut pending, mut connections) = (JoinSet::new(), JoinSet::new());
+        let (mut pending, mut connections) = (JoinSet::<Option<(Connection, _)>>::new(), JoinSet::new());
         loop {
             tokio::select! {
                 biased;
                 _ = stop.changed() => break,
                 Some(_) = connections.join_next() => {}
                 Some(done) = pending.join_next() => {
-                    let Ok(Some(connection)) = done else { continue };
-                    let connection: Connection = connection;
-                    match OpenConnection::count(admit(connection.remote_address()), &self.counters) {
+                    let Ok(Some((connection, admitted))) = done else { continue };
+                    let admitted = Option::map_or_else(admitted, || (door.admit)(connection.remote_address()), Ok);
+                    match OpenConnection::count(admitted, &self.counters) {
                         Some(open) => {
                             connections.spawn(open.until(serve(connection)));
                         }
@@ -138,16 +142,22 @@ impl QuicServer {
                 }
                 incoming = endpoint.accept() => {
                     let Some(incoming) = incoming else { break };
-                    match Arc::clone(&handshakes).try_acquire_owned() {
-                        Ok(place) => {
+                    match door.entry(&incoming) {
+                        Entry::Begin(place, admitted) => {
                             pending.spawn(async move {
                                 let _place = place;
-                                handshake(incoming, handshake_max).await
+                                Some((handshake(incoming, handshake_max).await?, admitted))
                             });
                         }
-                        // A forged address costs one packet; a true client comes again, and then it may find a place.
-                        Err(_) if incoming.may_retry() => drop(incoming.retry()),
-                        Err(_) => incoming.refuse(),
+                        // A forged address costs one packet; a true client comes again, and then it has proved its own.
+                        // An error would say that it has already, which was asked.
+                        Entry::Prove => drop(incoming.retry()),
+                        Entry::Refuse(over) => {
+                            if let Some(over) = over {
+                                OpenConnection::count(Err(over), &self.counters);
+                            }
+                            incoming.refuse();
+                        }
                     }
                 }
             }
@@ -159,6 +169,48 @@ impl QuicServer {
         endpoint.close(VarInt::from_u32(0), b"");
         let _ = timeout(DRAIN_MAX, endpoint.wait_idle()).await;
         Ok(())
+    }
+}
+
+/// Where clients come in.
+struct Door {
+    /// Admits by the address.
+    admit: Admit,
+    /// Places for handshakes with clients whose addresses may be forged.
+    unproved: Arc<Semaphore>,
+    /// Places for those whose are not.
+    proved: Arc<Semaphore>,
+}
+
+/// What becomes of a client that comes.
+enum Entry {
+    /// Its handshake begins, in this place; and it is admitted, if its address is proved.
+    Begin(OwnedSemaphorePermit, Option<Permit>),
+    /// It must first prove its address.
+    Prove,
+    /// It is refused, because of this cap or because there is no place.
+    Refuse(Option<OverCap>),
+}
+
+impl Door {
+    /// All places are free.
+    fn new(admit: Admit) -> Self {
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self { admit, unproved: places(HANDSHAKES_UNPROVED_MAX), proved: places(HANDSHAKES_PROVED_MAX) }
+    }
+
+    /// What becomes of this client.
+    fn entry(&self, incoming: &Incoming) -> Entry {
+        if !incoming.remote_address_validated() {
+            let place = Arc::clone(&self.unproved).try_acquire_owned();
+            return place.map_or(Entry::Prove, |place| Entry::Begin(place, None));
+        }
+        match (self.admit)(incoming.remote_address()) {
+            Ok(permit) => Arc::clone(&self.proved)
+                .try_acquire_owned()
+                .map_or(Entry::Refuse(None), |place| Entry::Begin(place, Some(permit))),
+            Err(over) => Entry::Refuse(Some(over)),
+        }
     }
 }
 

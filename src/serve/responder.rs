@@ -30,6 +30,15 @@ pub enum NoAnswer {
     Panicked,
 }
 
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The message.
+    pub octets: Vec<u8>,
+    /// There were access lists, so that another client may be answered otherwise.
+    pub per_client: bool,
+}
+
 /// What answers the messages of one transport.
 #[derive(Debug)]
 pub struct Responder {
@@ -59,7 +68,7 @@ impl Responder {
     /// # Errors
     ///
     /// When it is no query, or longer than a message can be, when an access list wants no answer, or after a defect.
-    pub fn answer(&self, message: &[u8], client: IpAddr) -> Result<Vec<u8>, NoAnswer> {
+    pub fn answer(&self, message: &[u8], client: IpAddr) -> Result<Answered, NoAnswer> {
         let len = message.len();
         if len > MESSAGE_OCTETS_MAX {
             return Err(NoAnswer::Dropped(Dropped::Short));
@@ -88,7 +97,7 @@ impl Responder {
         match answered {
             Ok(Ok((reply, note))) => {
                 self.block.answered_shared(&note, len, reply.len());
-                Ok(reply)
+                Ok(Answered { octets: reply, per_client: snapshot.has_access_lists() })
             }
             Ok(Err(why)) => {
                 self.block.dropped(why, len);

@@ -82,7 +82,9 @@ pub enum CertificateError {
 }
 
 /// What is known of a file without reading it; none where it is not there.
-type Stamp = Option<(u64, i64, i64, u64)>;
+///
+/// The time of the last change counts rights and owner too: a key that becomes readable is read.
+type Stamp = Option<[i64; 6]>;
 
 /// The current certificate, for every listener.
 #[derive(Debug)]
@@ -157,22 +159,23 @@ impl Certificates {
 
     /// Look at the files, and read them when they have changed since the last attempt and no more since the last look.
     pub fn look(&self) {
-        let now = stamps(&self.source);
+        // Held until all is done, so that of two at once the later one also reads later.
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = stamps(&self.source);
         let [tried, looked] = &mut *seen;
         let settled = *looked == now;
         *looked = now;
         if settled && *tried != now {
             *tried = now;
-            drop(seen);
             self.reread();
         }
     }
 
     /// Read the files now, as on SIGHUP.
     pub fn reload(&self) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let now = stamps(&self.source);
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = [now, now];
+        *seen = [now, now];
         self.reread();
     }
 
@@ -217,7 +220,10 @@ impl Certificates {
 fn stamps(source: &CertificateSource) -> [Stamp; 2] {
     let stamp = |file: &Path| {
         let metadata = std::fs::metadata(file).ok()?;
-        Some((metadata.size(), metadata.mtime(), metadata.mtime_nsec(), metadata.ino()))
+        // Only compared, so it does not matter what becomes of the highest bit.
+        let (size, inode) = (metadata.size() as i64, metadata.ino() as i64);
+        let (modified, changed) = (metadata.mtime(), metadata.ctime());
+        Some([size, modified, metadata.mtime_nsec(), changed, metadata.ctime_nsec(), inode])
     };
     match source {
         CertificateSource::Files { certificate, key } => [stamp(certificate), stamp(key)],
@@ -280,6 +286,9 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Instant;
+
     use super::*;
 
     /// Write a fresh pair into a directory; the certificate's octets.
@@ -331,11 +340,22 @@ mod tests {
             certificates.look();
             assert_eq!((&current(), certificates.reloads()), (expected, reloads));
         }
+        // The key's rights change, until the clock of the file system tells it.
+        let rights = || std::fs::set_permissions(dir.path().join("k"), PermissionsExt::from_mode(0o600)).unwrap();
+        let (before, end) = (stamps(&certificates.source), Instant::now() + Duration::from_secs(20));
+        while stamps(&certificates.source) == before {
+            assert!(Instant::now() < end, "a change of rights is not seen");
+            rights();
+        }
+        for reloads in [[1, 1], [2, 1], [2, 1]] {
+            certificates.look();
+            assert_eq!((current(), certificates.reloads()), (second.clone(), reloads));
+        }
         // Both go away, and a reload is asked for.
         std::fs::remove_file(dir.path().join("k")).unwrap();
         certificates.reload();
         certificates.look();
-        assert_eq!((current(), certificates.reloads()), (second, [1, 2]));
+        assert_eq!((current(), certificates.reloads()), (second, [2, 2]));
     }
 
     #[test]

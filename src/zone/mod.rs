@@ -296,6 +296,8 @@ pub struct Snapshot {
     pub(crate) nested: bool,
     /// Addresses of name servers, by zone.
     glue: Vec<Vec<Glue>>,
+    /// A zone has an access list of its own.
+    restricted: bool,
 }
 
 impl Snapshot {
@@ -324,15 +326,22 @@ impl Snapshot {
             depths,
             nested: false,
             glue: Vec::new(),
+            restricted: false,
         };
         let parent_of = |zone: &Arc<Zone>| {
             let name = QueryName::of(&zone.settings.name);
             (1..name.label_count())
                 .any(|skip| snapshot.index.get(name.labels_from(skip)).is_some_and(|hit| hit.exact.is_some()))
         };
+        snapshot.restricted = snapshot.zones.iter().any(|zone| zone.acl.is_some());
         snapshot.nested = snapshot.zones.iter().any(parent_of);
         snapshot.glue = snapshot.zones.iter().map(|zone| snapshot.find_glue(zone)).collect();
         snapshot
+    }
+
+    /// Whether what is answered may depend on who asks.
+    pub fn has_access_lists(&self) -> bool {
+        self.restricted || self.acl.is_some()
     }
 
     /// The same under an access list for all zones.

@@ -120,6 +120,9 @@ fn a_server_inside_another_program() {
     assert!(!text.contains("process_"), "{text}");
     let second = builder.clone().metrics(&metrics).start();
     assert!(matches!(&second, Err(StartError::Metrics(_))), "{second:?}");
+    // The same where a runtime must not be dropped.
+    let second = Runtime::new().unwrap().block_on(async { builder.clone().metrics(&metrics).start() });
+    assert!(matches!(&second, Err(StartError::Metrics(_))), "{second:?}");
     let taken = Server::builder().listen(address).start();
     assert!(matches!(&taken, Err(StartError::Listen(ListenError::InUse { .. }))), "{taken:?}");
 

@@ -16,7 +16,7 @@ use data_encoding::BASE64URL_NOPAD;
 
 use super::ClientAddress;
 use crate::serve::answer::Dropped;
-use crate::serve::responder::{MESSAGE_OCTETS_MAX, NoAnswer, Responder};
+use crate::serve::responder::{Answered, MESSAGE_OCTETS_MAX, NoAnswer, Responder};
 use crate::wire::ttl;
 
 /// The path, as in the RFC's examples and every client's default.
@@ -75,16 +75,18 @@ fn is_message(headers: &HeaderMap) -> bool {
 
 /// The answer to a message.
 fn answer(responder: &Responder, message: &[u8], ClientAddress(client): ClientAddress) -> Response {
-    let reply = match responder.answer(message, client) {
-        Ok(reply) => reply,
+    let Answered { octets: reply, per_client } = match responder.answer(message, client) {
+        Ok(answered) => answered,
         Err(NoAnswer::Dropped(Dropped::Policy)) => {
             return refuse(StatusCode::FORBIDDEN, "No answer for this client.\n");
         }
         Err(NoAnswer::Dropped(_)) => return refuse(StatusCode::BAD_REQUEST, NO_MESSAGE),
         Err(NoAnswer::Panicked) => return refuse(StatusCode::INTERNAL_SERVER_ERROR, "A defect of the server.\n"),
     };
+    // What is meant for this client must not be shown to others by a cache between (RFC 9111 section 5.2.2.7).
+    let whose = if per_client { "private, " } else { "" };
     // What has no records is an error, which a cache must not keep.
-    let max_age = format!("max-age={}", ttl::lowest(&reply).unwrap_or(0));
+    let max_age = format!("{whose}max-age={}", ttl::lowest(&reply).unwrap_or(0));
     let mut response = (StatusCode::OK, [(CONTENT_TYPE, MESSAGE_TYPE)], reply).into_response();
     // Digits and letters are always a header's value.
     if let Ok(value) = HeaderValue::try_from(max_age) {

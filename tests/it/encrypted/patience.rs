@@ -1,5 +1,6 @@
 //! Idle, silent and slow clients: UDP does not notice them, others are not delayed, their memory is bounded.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -221,4 +222,50 @@ fn slow_clients_are_closed_and_udp_does_not_notice() {
     for transport in ["tcp", "tls", "https", "quic"] {
         server.wait(&format!("no connection over {transport}"), |server| open(server, transport) == 0.0);
     }
+}
+
+/// Forward first packets of QUIC, each of another connection, which then goes silent; at least this many, and until the server
+/// asks for proof of the address. What must be kept for it to stay so.
+async fn silent_until_retry(
+    server: SocketAddr,
+    certificate: &CertificateDer<'static>,
+    alpn: &[u8],
+    count: usize,
+) -> impl Sized {
+    let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls(&[certificate], &[alpn])).unwrap();
+    endpoint.set_default_client_config(quinn::ClientConfig::new(std::sync::Arc::new(crypto)));
+    let relay = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let outside = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (mut seen, mut connecting, mut packet) = (HashSet::new(), Vec::new(), vec![0; 2048]);
+    let (mut is_asked, end) = (false, Instant::now() + PATIENCE);
+    while seen.len() < count || !is_asked {
+        assert!(Instant::now() < end, "no Retry after {} silent connections", seen.len());
+        connecting.push(endpoint.connect(relay.local_addr().unwrap(), "localhost").unwrap());
+        let (len, _) = super::clients::soon(relay.recv_from(&mut packet)).await.unwrap();
+        // Behind first octet and version stands the connection's ID with its length; what was seen is sent again.
+        let id_end = 6 + usize::from(packet[5]);
+        if seen.insert(packet[6..id_end].to_vec()) {
+            outside.send_to(&packet[..len], server).await.unwrap();
+        }
+        // A long header of type 3 is a Retry (RFC 9000 section 17.2.5).
+        while let Ok((_, from)) = outside.try_recv_from(&mut packet) {
+            is_asked |= from == server && packet[0] >> 4 == 0b1111;
+        }
+    }
+    (endpoint, relay, outside, connecting)
+}
+
+#[test]
+fn silent_handshakes_take_no_place_from_proved_clients() {
+    let (server, certificate) = server("", "");
+    let asked = query("2.0.0.127.bl.test", A).wire();
+    runtime().block_on(async {
+        let _silent = silent_until_retry(server.address("quic"), &certificate, b"doq", 300).await;
+        let (_endpoint, connection) = quic(server.address("quic"), tls(&[&certificate], &[b"doq"])).await;
+        doq(&connection, &asked).await;
+        let _silent = silent_until_retry(server.address("public"), &certificate, b"h3", 300).await;
+        let http = super::clients::http3(server.address("public"), &certificate, super::clients::post(&asked)).await;
+        assert_eq!(http.status, 200);
+    });
 }
