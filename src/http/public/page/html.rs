@@ -126,7 +126,7 @@ pub fn refused(shared: &Page, refusal: &Refusal) -> Response {
 /// `/`.
 pub async fn index(State(shared): State<Arc<Page>>, Extension(client): Extension<ClientAddress>) -> Response {
     let options = shared.options.load();
-    page(&Index { frame: Frame::of(&options), q: "", client: client.0.to_canonical().to_string() })
+    page(&Index { frame: Frame::of(&options), q: "", client: client.address.to_canonical().to_string() })
 }
 
 /// `/lookup?q=`: on to the page of what was written into the field.

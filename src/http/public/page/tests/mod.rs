@@ -94,7 +94,7 @@ fn world() -> World {
     ];
     let mut publisher = Publisher::default();
     publisher.publish(Snapshot::new(zones, 1));
-    let shown = |public, feeder| Shown { public, feeder };
+    let shown = |public, feeder| Shown { public, feeder, guarded: false };
     let zones = [
         ("clear.test", shown(None, false)),
         ("open.test", shown(None, false)),
@@ -171,7 +171,9 @@ impl World {
             request = request.header(*name, *value);
         }
         let mut request = request.body(Body::from(body.to_owned())).unwrap();
-        request.extensions_mut().insert(ClientAddress(client.parse().unwrap()));
+        // `?` before an address: a proxy's that has not said for whom it asks.
+        let (address, certain) = (client.trim_start_matches('?').parse().unwrap(), !client.starts_with('?'));
+        request.extensions_mut().insert(ClientAddress { address, certain });
         self.runtime.block_on(async {
             let service = TowerToHyperService::new(routes(Arc::clone(&self.page)));
             let Ok(response) = service.call(request).await;
