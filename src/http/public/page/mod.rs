@@ -17,6 +17,7 @@ pub mod asked;
 mod confirm;
 mod html;
 mod operator;
+mod origin;
 mod rate;
 mod removal;
 #[cfg(test)]
@@ -33,7 +34,7 @@ use axum::extract::{Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -43,6 +44,7 @@ use super::ClientAddress;
 use crate::feed::ledger::now_ms;
 use crate::feed::owner::Records;
 use crate::feed::subject::Subject;
+use crate::http::routes::percent_decoded;
 use crate::sys::clock;
 use crate::zone::Reader;
 use asked::{Asked, BadAsked};
@@ -243,19 +245,36 @@ pub fn routes(page: Arc<Page>) -> Router {
         .with_state(page)
 }
 
-/// Let nobody ask too often but who has the operator's token.
-async fn limit(State(page): State<Arc<Page>>, request: Request, next: Next) -> Response {
+/// Let nobody ask too often but who has the operator's token, and nobody be an owner by the page of another site.
+async fn limit(State(page): State<Arc<Page>>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     // What never changes costs nothing, and a page is not to come without its style.
     let constant = matches!(path, "/style.css" | "/robots.txt");
-    let api = path.starts_with("/v1/");
+    let api = html::is_api(request.uri());
+    let refuse = |refusal: &Refusal| if api { api::refused(refusal) } else { html::refused(&page, refusal) };
     let client = request.extensions().get::<ClientAddress>().copied();
     if let Some(client) = client.filter(|_| !constant && !page.is_operator(request.headers())) {
         let now_us = u64::try_from(clock::monotonic().as_micros()).unwrap_or(u64::MAX);
         if let Err(seconds) = page.limits.admit(client.address, page.options.load().rate, now_us) {
             let text = format!("Too many requests from your address. Please try again in {seconds} s.");
             let refusal = Refusal { retry_after_s: Some(seconds), ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, text) };
-            return if api { api::refused(&refusal) } else { html::refused(&page, &refusal) };
+            return refuse(&refusal);
+        }
+    }
+    if percent_decoded(request.uri().path()).contains(char::REPLACEMENT_CHARACTER) {
+        return refuse(&Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "The path is not UTF-8; write an address or a name there.",
+        ));
+    }
+    if !origin::is_ours(request.uri(), request.headers(), page.options.load().site.as_deref()) {
+        if request.method() == Method::POST {
+            let text =
+                "This was sent by the page of another site, or to another name than ours. Please open our own page.";
+            return refuse(&Refusal::new(StatusCode::FORBIDDEN, text));
+        }
+        if let Some(client) = request.extensions_mut().get_mut::<ClientAddress>() {
+            client.certain = false;
         }
     }
     next.run(request).await
@@ -263,7 +282,12 @@ async fn limit(State(page): State<Arc<Page>>, request: Request, next: Next) -> R
 
 /// Put what protects readers into each response.
 async fn guard(mut response: Response<Body>) -> Response<Body> {
-    let headers = response.headers_mut();
+    protect(response.headers_mut());
+    response
+}
+
+/// Put what protects readers into the headers of a response.
+pub(super) fn protect(headers: &mut HeaderMap) {
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, CONTENT_POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -276,5 +300,4 @@ async fn guard(mut response: Response<Body>) -> Response<Body> {
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
 }
