@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{Failure, listing};
 use crate::config::{self, FeedMode, Settings};
+use crate::dataset::Kind;
 use crate::feed::owner::Records;
 use crate::feed::run::start::read_token;
 use crate::http::public::page::zones::Shown;
@@ -62,7 +63,9 @@ pub(super) fn page_options(settings: &Settings) -> Result<PageOptions, Failure> 
     let serves_feeder = |zone: &config::Zone| listing::serving(settings).any(|serving| serving.name == zone.name);
     let zones = settings.zones.iter().map(|zone| {
         let feeder = settings.feed.enabled && serves_feeder(zone);
-        (zone.name.clone(), Shown { public: zone.public, feeder })
+        let own_list = || zone.datasets.iter().any(|dataset| dataset.kind == Kind::Acl);
+        let guarded = settings.acl.source().is_some() || own_list();
+        (zone.name.clone(), Shown { public: zone.public, feeder, guarded })
     });
     let site = settings.feed.url.as_deref().and_then(|url| url.strip_suffix(OWN_PAGE));
     Ok(PageOptions {

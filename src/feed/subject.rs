@@ -32,9 +32,14 @@ impl Subject {
         Self::of(Ipv6Addr::from(octets).into())
     }
 
-    /// The first and the last address of the host, in the 16 octets of the store.
+    /// The first and the last address of the host, in the 16 octets of the store. Of `::/64` it ends before the IPv4-mapped addresses.
     pub fn range(self) -> ([u8; 16], [u8; 16]) {
-        let last = if self.is_ip4() { self.0 } else { self.0 | (u128::MAX >> IP6_BITS) };
+        let last = match self.0 {
+            _ if self.is_ip4() => self.0,
+            // `::/64` holds the mapped addresses too, and they are hosts of their own.
+            0 => MAPPED - 1,
+            first => first | (u128::MAX >> IP6_BITS),
+        };
         (self.0.to_be_bytes(), last.to_be_bytes())
     }
 
@@ -107,6 +112,7 @@ mod tests {
             ("2001:db8:1:2:3:4:5:6", Some("2001:db8:1:2::/64")),
             ("2001:db8:1:2::/64", Some("2001:db8:1:2::/64")),
             ("2001:db8:1:2::/48", None),
+            ("::1", Some("::/64")),
             ("host", None),
         ] {
             let subject = text.parse::<Subject>();
@@ -115,6 +121,18 @@ mod tests {
                 let (first, last) = subject.range();
                 assert_eq!((Subject::from_octets(first), Subject::from_octets(last)), (subject, subject));
                 assert_eq!(subject.to_string().parse(), Ok(subject));
+            }
+        }
+    }
+
+    #[test]
+    fn no_host_is_within_another() {
+        let hosts = ["::1", "::fffe:0:1", "::1:0:0:1", "0.0.0.0", "192.0.2.1", "255.255.255.255", "2001:db8::1"];
+        let hosts = hosts.map(|host| host.parse::<Subject>().unwrap());
+        for one in hosts {
+            for other in hosts {
+                let ((first, last), (begin, end)) = (one.range(), other.range());
+                assert_eq!(first <= end && begin <= last, one == other, "{one} and {other}");
             }
         }
     }

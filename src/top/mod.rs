@@ -106,7 +106,6 @@ async fn watch(target: &Target, interval: Duration, out: &mut dyn Write) -> Resu
     let first = target.scrape().await?;
     let mut watched = Watched { authority: target.authority().to_owned(), ..Watched::new(first, Instant::now()) };
     let mut ends = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-    let [interrupt, terminate, hangup] = &mut ends;
     let mut resized = signal(SignalKind::window_change())?;
     let mut screen = Screen::open(out)?;
     let mut due = Instant::now() + interval;
@@ -118,7 +117,12 @@ async fn watch(target: &Target, interval: Duration, out: &mut dyn Write) -> Resu
             () = sleep_until(due) => {
                 // From now on, not from when it was due: a machine that slept is not asked for every look it missed.
                 due = Instant::now() + interval;
-                match target.scrape().await {
+                // A server that does not answer must not keep the user waiting.
+                let scraped = tokio::select! {
+                    scraped = target.scrape() => scraped,
+                    () = ended(&mut screen, &mut ends) => break,
+                };
+                match scraped {
                     Ok(after) => watched.take(after, Instant::now()),
                     Err(error) => watched.trouble = Some(error.to_string()),
                 }
@@ -129,14 +133,21 @@ async fn watch(target: &Target, interval: Duration, out: &mut dyn Write) -> Resu
                     watched.events.clear();
                 }
             }
-            () = quit(&mut screen) => break,
-            () = received(interrupt) => break,
-            () = received(terminate) => break,
-            () = received(hangup) => break,
+            () = ended(&mut screen, &mut ends) => break,
             _ = resized.recv() => {}
         }
     }
     screen.map_or(Ok(()), |screen| screen.close(out))
+}
+
+/// Wait for a key or a signal that ends.
+async fn ended(screen: &mut Option<Screen>, [interrupt, terminate, hangup]: &mut [io::Result<Signal>; 3]) {
+    tokio::select! {
+        () = quit(screen) => {}
+        () = received(interrupt) => {}
+        () = received(terminate) => {}
+        () = received(hangup) => {}
+    }
 }
 
 /// Wait for the user to have seen enough; for ever without a terminal.

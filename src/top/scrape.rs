@@ -103,7 +103,8 @@ fn quoted(text: &str) -> Option<(String, &str)> {
             '"' => return Some((value, &text[at + 1..])),
             '\\' => match chars.next()?.1 {
                 'n' => value.push('?'),
-                other => value.push(other),
+                c if c.is_control() => value.push('?'),
+                c => value.push(c),
             },
             c if c.is_control() => value.push('?'),
             c => value.push(c),

@@ -108,7 +108,7 @@ impl Ledger {
 
     /// Write an action down and judge the hosts that it is about. Errors: what SQLite says.
     fn write(&self, transaction: &Transaction<'_>, action: &Action) -> rusqlite::Result<()> {
-        let (first, last) = (octets(action.net.network()), octets(action.net.broadcast()));
+        let (first, last) = range(action.net);
         transaction.execute(
             "INSERT INTO actions VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
@@ -128,6 +128,13 @@ impl Ledger {
     pub fn actions(&self, store: &Connection, subject: Subject) -> rusqlite::Result<Vec<Action>> {
         actions(store, subject)
     }
+}
+
+/// The first and the last address that an action is about. Of the network of a host those of the host, which leaves out what
+/// `::/64` holds besides.
+fn range(net: IpNet) -> ([u8; 16], [u8; 16]) {
+    let host = Subject::of(net.addr());
+    if host.net() == net.trunc() { host.range() } else { (octets(net.network()), octets(net.broadcast())) }
 }
 
 /// Hosts in a range that were judged or have events.

@@ -101,6 +101,25 @@ fn what_follows_is_written_with_the_events() {
 }
 
 #[test]
+fn the_loopback_of_ipv6_is_no_host_of_ipv4() {
+    let (mut store, ledger) = (store(), ledger(LedgerOptions::default()));
+    put(&mut store, &ledger, five("192.0.2.1"));
+    let (host, loopback) = ("192.0.2.1".parse().unwrap(), "::1".parse::<Subject>().unwrap());
+    let removal = Action { time_ms: 41 * MINUTE, ..Action::now(Act::RemoveByOperator, loopback.net(), None, "") };
+    ledger.act(&mut store, &removal).unwrap();
+    assert_eq!(listed(&store, 42), "192.0.2.1");
+    assert!(ledger.actions(&store, host).unwrap().is_empty());
+    assert_eq!(ledger.actions(&store, loopback).unwrap().len(), 1);
+    assert!(ledger.judge(&store, loopback).unwrap().events.is_empty());
+    assert_eq!(forget_host(&mut store, &ledger, loopback).unwrap(), 0);
+    assert_eq!(listed(&store, 42), "192.0.2.1");
+    // A network that holds the mapped addresses still holds them.
+    let all = Action { time_ms: 43 * MINUTE, ..Action::now(Act::Allow, "::/0".parse().unwrap(), None, "") };
+    ledger.act(&mut store, &all).unwrap();
+    assert_eq!(ledger.actions(&store, host).unwrap().len(), 1);
+}
+
+#[test]
 fn a_domain_under_a_joe_job_is_one_recipient_from_then_on() {
     let (mut store, ledger) = (store(), ledger(LedgerOptions::default()));
     let bounce = |n: i64| {

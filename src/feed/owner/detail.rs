@@ -66,22 +66,38 @@ pub fn of(store: &Connection, ledger: &Ledger, subject: Subject, now_ms: i64) ->
     let day = |time_ms: i64| time_ms.div_euclid(DAY_MS);
     let trap_days: BTreeSet<i64> =
         judged.events.iter().filter(|event| of_trap(event)).map(|e| day(e.time_ms)).collect();
-    let mut pieces: Vec<(i64, bool, usize)> = (known.enumerate())
+    let mut score = standing.score;
+    let mut pieces: Vec<(i64, bool, usize, (State, Milli))> = (known.enumerate())
         .filter(|(_, (_, (state, _)))| *state != State::Ahead)
-        .map(|(at, (piece, _))| {
+        .map(|(at, (piece, &(state, weight)))| {
             let times = [piece.time_ms, judged.events[piece.event].time_ms];
             let trap = times.iter().any(|&time_ms| trap_days.contains(&day(time_ms)));
-            (if trap { day(piece.time_ms) * DAY_MS } else { piece.time_ms }, trap, at)
+            if !trap {
+                return (piece.time_ms, false, at, (state, weight));
+            }
+            // As if it had been at the beginning of its day: what is left of points tells their age.
+            let time_ms = day(piece.time_ms) * DAY_MS;
+            let weighed = match state {
+                State::Counts if now_ms - time_ms >= options.policy.window_ms => (State::Old, 0),
+                State::Counts => (state, options.policy.decayed(piece.points, now_ms - time_ms)),
+                _ => (state, 0),
+            };
+            score += weighed.1 - weight;
+            (time_ms, true, at, weighed)
         })
         .collect();
-    // By the time that is shown: the order must not tell more than that.
-    pieces.sort_by_key(|&(time_ms, ..)| std::cmp::Reverse(time_ms));
+    // By the time that is shown, and within a day of a trap by all else that is shown: the order must not tell more than that.
+    pieces.sort_by_key(|&(time_ms, trap, at, (state, _))| {
+        let piece = &judged.history.pieces[at];
+        let shown = trap.then(|| (piece.signal.word(), state.word(), piece.points, piece.recipients.len()));
+        (std::cmp::Reverse(time_ms), shown)
+    });
     let more = pieces.len().saturating_sub(PIECES_MAX);
     pieces.truncate(PIECES_MAX);
     let mut shown = Vec::with_capacity(pieces.len());
     let mut told: Option<usize> = None;
-    for (time_ms, trap, at) in pieces {
-        let (piece, (state, weight)) = (&judged.history.pieces[at], standing.weights[at]);
+    for (time_ms, trap, at, (state, weight)) in pieces {
+        let piece = &judged.history.pieces[at];
         // Several signs of one session stand together; its lines are shown once.
         let lines = match told {
             _ if trap => Vec::new(),
@@ -97,7 +113,7 @@ pub fn of(store: &Connection, ledger: &Ledger, subject: Subject, now_ms: i64) ->
         _ => judged.history.protected_by.clone(),
     };
     Ok(Detail {
-        score: standing.score,
+        score,
         threshold: policy::threshold(&options.policy, &judged.facts.exemption_at(now_ms)),
         recipients: standing.recipients,
         sessions: standing.sessions,

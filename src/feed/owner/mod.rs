@@ -11,6 +11,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -24,6 +25,8 @@ pub use detail::{Detail, PIECES_MAX, Seen};
 
 /// Listings that have ended and are told: those of half a year for a host that is listed for a week each time.
 pub const EARLIER_MAX: usize = 20;
+/// How long to wait for the running feeder to let go of the store: others wait behind who waits.
+const BUSY_MAX: Duration = Duration::from_secs(2);
 /// What stands in the history for a removal by the owner.
 const REASON: &str = "asked for from the address itself";
 
@@ -117,7 +120,11 @@ impl Records {
         let mut held = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         let mut store = match held.take() {
             Some(store) => store,
-            None => store::open_beside(&self.directory)?.0,
+            None => {
+                let store = store::open_beside(&self.directory)?.0;
+                store.busy_timeout(BUSY_MAX)?;
+                store
+            }
         };
         let done = act(&mut store)?;
         *held = Some(store);

@@ -79,6 +79,12 @@ fn the_owner_is_shown_masked_lines_and_no_trap() {
     for piece in &detail.pieces[..3] {
         assert_eq!((piece.time_ms, piece.day_only, piece.lines.len()), (next * MINUTE, true, 0));
     }
+    // Nor does the order: it is that of the kinds, though the trap was between the callouts.
+    let signals: Vec<Signal> = detail.pieces[..3].iter().map(|piece| piece.signal).collect();
+    assert_eq!(signals, [Signal::Callout, Signal::Callout, Signal::TrapMail]);
+    // Nor what is left of points: that of two callouts of the day is alike, and so are they at any other time of it.
+    assert_eq!(detail.pieces[0].weight, detail.pieces[1].weight);
+    assert_eq!(detail.score, detail.pieces.iter().map(|piece| piece.weight).sum::<i64>());
     assert_eq!(detail.pieces[3].time_ms, 40 * MINUTE);
     assert_eq!(detail.pieces[3].lines, ["to=<u***@example.org>, helo=<x\\x1b.***>"]);
     assert!(!format!("{detail:?}").to_lowercase().contains("trap.example"));

@@ -10,10 +10,15 @@ use std::net::{IpAddr, SocketAddr};
 use axum::http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
-/// The address of the client of a request, as an extension of it; never a trusted proxy's where the proxies name
-/// another. An IPv4 address mapped into IPv6 is one of IPv4.
+/// The client of a request, as an extension of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ClientAddress(pub IpAddr);
+pub struct ClientAddress {
+    /// Its address; never a trusted proxy's where the proxies name another. An IPv4 address mapped into IPv6 is one of IPv4.
+    pub address: IpAddr,
+    /// Whether it is known to be the one who asks: not where a trusted proxy is the last that is known, since it asks for somebody
+    /// whom it has not named.
+    pub certain: bool,
+}
 
 /// The header by which trusted proxies name their clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,9 +41,9 @@ pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
 
 /// The client of a request that `peer` sent.
 pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet], header: ForwardedHeader) -> ClientAddress {
-    let mut client = peer.to_canonical();
-    if !is_trusted(client, trusted) {
-        return ClientAddress(client);
+    let mut address = peer.to_canonical();
+    if !is_trusted(address, trusted) {
+        return ClientAddress { address, certain: true };
     }
     let named = match header {
         ForwardedHeader::XForwardedFor => x_forwarded_for(headers),
@@ -46,27 +51,36 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet], header: Forw
     };
     for hop in named.into_iter().rev() {
         // Hidden, or no address: the proxy that wrote it is the last that is known.
-        let Some(address) = hop else { break };
-        client = address.to_canonical();
-        if !is_trusted(client, trusted) {
-            break;
+        let Some(named) = hop else { break };
+        address = named.to_canonical();
+        if !is_trusted(address, trusted) {
+            return ClientAddress { address, certain: true };
         }
     }
-    ClientAddress(client)
+    ClientAddress { address, certain: false }
 }
 
 /// The addresses in all `X-Forwarded-For`, the nearest last; `None` for what is none.
 fn x_forwarded_for(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let lines = headers.get_all(X_FORWARDED_FOR).iter();
-    lines.flat_map(|line| line.to_str().unwrap_or("?").split(',').map(node).collect::<Vec<_>>()).collect()
+    // Each hop is decoded by itself: what a client wrote before it must not hide what a proxy wrote.
+    let hops = lines.flat_map(|line| line.as_bytes().split(|&octet| octet == b','));
+    hops.map(|hop| node(std::str::from_utf8(hop).ok()?)).collect()
 }
 
 /// The `for` of each element in all `Forwarded` (RFC 7239 section 4), the nearest last; `None` for what is no address.
 fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let mut hops = Vec::new();
     for line in headers.get_all(header::FORWARDED) {
-        for element in split_unquoted(line.to_str().unwrap_or("?"), ',') {
-            let named = split_unquoted(element, ';').into_iter().find_map(|pair| {
+        // Octets that are no text come only within what is no address.
+        let line = String::from_utf8_lossy(line.as_bytes());
+        let Some(elements) = split_unquoted(&line, ',') else {
+            // A quote that a client did not close runs into what the proxies wrote behind it: nobody knows who wrote what.
+            hops.push(None);
+            continue;
+        };
+        for element in elements {
+            let named = split_unquoted(element, ';').into_iter().flatten().find_map(|pair| {
                 let (name, value) = pair.split_once('=')?;
                 name.trim().eq_ignore_ascii_case("for").then(|| value.trim().trim_matches('"'))
             });
@@ -76,16 +90,17 @@ fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     hops
 }
 
-/// Split at a separator outside of quotes (RFC 9110 section 5.6.4).
-fn split_unquoted(text: &str, separator: char) -> Vec<&str> {
+/// Split at a separator outside of quotes (RFC 9110 section 5.6.4); `None` where a quote is not closed.
+fn split_unquoted(text: &str, separator: char) -> Option<Vec<&str>> {
     let (mut quoted, mut escaped) = (false, false);
-    text.split(|c| {
+    let separated = |c: char| {
         let literal = escaped;
         escaped = quoted && !literal && c == '\\';
         quoted ^= c == '"' && !literal;
         c == separator && !quoted
-    })
-    .collect()
+    };
+    let parts = text.split(separated).collect();
+    (!quoted).then_some(parts)
 }
 
 /// An address, perhaps in brackets, perhaps with a port.
@@ -97,16 +112,22 @@ fn node(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     /// The client that these headers give under trust in 10.0.0.0/8 and 2001:db8::/32.
     fn told(peer: &str, lines: &[(&'static str, &str)], header: ForwardedHeader) -> String {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
-            headers.append(*name, value.parse().unwrap());
+            // One octet for each character, as in Latin-1.
+            let octets: Vec<u8> = value.chars().map(|c| u8::try_from(c).unwrap()).collect();
+            headers.append(*name, HeaderValue::from_bytes(&octets).unwrap());
         }
         let trusted = ["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
-        client(peer.parse().unwrap(), &headers, &trusted, header).0.to_string()
+        let client = client(peer.parse().unwrap(), &headers, &trusted, header);
+        assert_eq!(client.certain, !is_trusted(client.address, &trusted), "{lines:?}");
+        client.address.to_string()
     }
 
     #[test]
@@ -130,6 +151,10 @@ mod tests {
             ("10.0.0.1", &["198.51.100.1:4711"], "198.51.100.1"),
             ("10.0.0.1", &["[2001:db9::5]:4711"], "2001:db9::5"),
             ("10.0.0.1", &["[2001:db9::5]"], "2001:db9::5"),
+            // What a client wrote hides nothing of what a proxy wrote.
+            ("10.0.0.1", &["\u{ff}, 198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["203.0.113.9, \u{ff}", "198.51.100.1, 10.0.0.2"], "198.51.100.1"),
+            ("10.0.0.1", &["198.51.100.1, \u{e4}"], "10.0.0.1"),
         ];
         for (peer, lines, expected) in cases {
             let lines: Vec<_> = lines.iter().map(|line| ("x-forwarded-for", *line)).collect();
@@ -150,6 +175,12 @@ mod tests {
             ("by=\"x\\\", for=192.0.2.43", "10.0.0.1"),
             ("by=\"x\\\",y\", for=192.0.2.43", "192.0.2.43"),
             ("by=\"x\\\\\", for=192.0.2.43", "192.0.2.43"),
+            // A quote that is not closed before what a proxy wrote on the same line.
+            ("for=198.51.100.9;x=\", for=203.0.113.5", "10.0.0.1"),
+            ("for=198.51.100.9;x=\", for=\"[2001:db9::5]\"", "10.0.0.1"),
+            ("for=198.51.100.9;x=\"\\, for=203.0.113.5", "10.0.0.1"),
+            ("x=\"\u{ff}\", for=203.0.113.5", "203.0.113.5"),
+            ("for=\u{ff}, for=203.0.113.5", "203.0.113.5"),
         ];
         for (line, expected) in cases {
             assert_eq!(told("10.0.0.1", &[("forwarded", line)], ForwardedHeader::Forwarded), *expected, "{line}");

@@ -74,8 +74,8 @@ fn is_message(headers: &HeaderMap) -> bool {
 }
 
 /// The answer to a message.
-fn answer(responder: &Responder, message: &[u8], ClientAddress(client): ClientAddress) -> Response {
-    let Answered { octets: reply, per_client } = match responder.answer(message, client) {
+fn answer(responder: &Responder, message: &[u8], client: ClientAddress) -> Response {
+    let Answered { octets: reply, per_client } = match responder.answer(message, client.address) {
         Ok(answered) => answered,
         Err(NoAnswer::Dropped(Dropped::Policy)) => {
             return refuse(StatusCode::FORBIDDEN, "No answer for this client.\n");

@@ -15,7 +15,7 @@ use h3::server::{RequestResolver, RequestStream};
 use hyper::body::Buf as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_rustls::rustls;
 
 use super::client;
@@ -37,6 +37,19 @@ const EXCESSIVE_LOAD: u32 = 0x107;
 const ANSWER_OCTETS_MAX: usize = 16 << 20;
 /// Octets of a body: a DNS message and one more, so that the router sees that it is too long.
 const BODY_OCTETS_MAX: usize = MESSAGE_OCTETS_MAX + 1;
+
+/// Octets that a request may take on its way here: head, body, and what QUIC and HTTP/3 put around them.
+const REQUEST_OCTETS_MAX: u64 = (HEAD_OCTETS_MAX + BODY_OCTETS_MAX + 4096) as u64;
+/// Octets of a connection that are of no request: handshake, settings, and acknowledgements of answers.
+const CONNECTION_OCTETS_MAX: u64 = 256 * 1024;
+/// How often what has come is held against these. A frame that is not of a body is kept whole by `h3` before its length means anything,
+/// so that only this ends one without an end.
+const BUDGET_TICK: Duration = Duration::from_millis(200);
+
+/// Whether so many octets are too many for so many requests.
+fn is_excessive(received_octets: u64, requests_begun: u64) -> bool {
+    received_octets > CONNECTION_OCTETS_MAX.saturating_add(requests_begun.saturating_mul(REQUEST_OCTETS_MAX))
+}
 
 /// Serve HTTP/3 until `stop` changes.
 pub(super) async fn serve(
@@ -80,6 +93,9 @@ async fn connection(quic: quinn::Connection, shared: Arc<Shared>, mut stop: watc
     let Ok(mut http) = built else { return Closed::Error };
     let activity = Arc::new(Activity::new(options.requests_per_connection_max));
     let mut requests = JoinSet::new();
+    let mut requests_begun = 0;
+    let mut tick = interval(BUDGET_TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let closed = loop {
         let deadline = activity.idle_since().unwrap_or_else(Instant::now) + idle_max;
         tokio::select! {
@@ -90,8 +106,15 @@ async fn connection(quic: quinn::Connection, shared: Arc<Shared>, mut stop: watc
                     break Closed::Orderly;
                 }
             }
+            _ = tick.tick() => {
+                if is_excessive(quic.stats().udp_rx.bytes, requests_begun) {
+                    quic.close(EXCESSIVE_LOAD.into(), b"");
+                    break Closed::Error;
+                }
+            }
             accepted = http.accept(), if !activity.is_spent() => match accepted {
                 Ok(Some(resolver)) => {
+                    requests_begun += 1;
                     let under_way = activity.begin();
                     requests.spawn(request(resolver, peer, Arc::clone(&shared), under_way));
                 }
@@ -110,7 +133,16 @@ async fn connection(quic: quinn::Connection, shared: Arc<Shared>, mut stop: watc
         }
     };
     // Each has its own time-outs.
-    while requests.join_next().await.is_some() {}
+    while !requests.is_empty() {
+        tokio::select! {
+            _ = requests.join_next() => {}
+            _ = tick.tick() => {
+                if is_excessive(quic.stats().udp_rx.bytes, requests_begun) {
+                    quic.close(EXCESSIVE_LOAD.into(), b"");
+                }
+            }
+        }
+    }
     quic.close(NO_ERROR.into(), b"");
     closed
 }

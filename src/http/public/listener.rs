@@ -28,7 +28,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::client::{self, ForwardedHeader};
-use super::h3;
+use super::{h3, page};
 use crate::http::ListenError;
 use crate::serve::limits::{ConnectionCaps, ConnectionLimits};
 use crate::serve::quic::QuicServer;
@@ -334,6 +334,7 @@ pub(super) async fn respond(
         Err(_) => {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
+            page::protect(response.headers_mut());
             response
         }
     };

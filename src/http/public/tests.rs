@@ -46,7 +46,7 @@ struct Running {
 fn start(options: PublicOptions) -> Running {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let page = Router::new()
-        .route("/who", get(async |Extension(ClientAddress(client)): Extension<ClientAddress>| client.to_string()))
+        .route("/who", get(async |Extension(client): Extension<ClientAddress>| client.address.to_string()))
         .route("/slow", get(std::future::pending::<()>))
         .route("/body", post(async |body: axum::body::Bytes| body.len().to_string()));
     let doh = Router::new().route("/dns-query", get(async || "dns"));

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
@@ -14,7 +14,7 @@ use super::asked::Asked;
 use super::removal::{self, Step};
 use super::view::Lookup;
 use super::zones::ZoneWord;
-use super::{ClientAddress, Page, PageOptions, Refusal};
+use super::{ClientAddress, Page, PageOptions, Refusal, api};
 use crate::http::routes::percent_decoded;
 
 /// The style sheet.
@@ -126,7 +126,7 @@ pub fn refused(shared: &Page, refusal: &Refusal) -> Response {
 /// `/`.
 pub async fn index(State(shared): State<Arc<Page>>, Extension(client): Extension<ClientAddress>) -> Response {
     let options = shared.options.load();
-    page(&Index { frame: Frame::of(&options), q: "", client: client.0.to_canonical().to_string() })
+    page(&Index { frame: Frame::of(&options), q: "", client: client.address.to_canonical().to_string() })
 }
 
 /// `/lookup?q=`: on to the page of what was written into the field.
@@ -216,14 +216,22 @@ pub async fn robots() -> Response {
 }
 
 /// Any other path.
-pub async fn not_found(State(shared): State<Arc<Page>>) -> Response {
+pub async fn not_found(State(shared): State<Arc<Page>>, uri: Uri) -> Response {
+    if is_api(&uri) {
+        let text = "There is no such path; /v1/openapi.json describes those that there are.";
+        return api::refused(&Refusal::new(StatusCode::NOT_FOUND, text));
+    }
     refused(&shared, &Refusal::new(StatusCode::NOT_FOUND, "There is no such page. Look something up here instead."))
 }
 
-/// A method that a path does not know.
-pub async fn wrong_method(State(shared): State<Arc<Page>>) -> Response {
+/// Is a path one of the API, whose refusals are JSON?
+pub fn is_api(uri: &Uri) -> bool {
+    uri.path().starts_with("/v1/")
+}
+
+/// A method that a path does not know. The router says in `Allow` which it knows.
+pub async fn wrong_method(State(shared): State<Arc<Page>>, uri: Uri) -> Response {
     let text = "This can not be done with that path; pages are fetched with GET, and removals are sent with POST.";
-    let mut response = refused(&shared, &Refusal::new(StatusCode::METHOD_NOT_ALLOWED, text));
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
-    response
+    let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, text);
+    if is_api(&uri) { api::refused(&refusal) } else { refused(&shared, &refusal) }
 }

@@ -17,6 +17,7 @@ pub mod asked;
 mod confirm;
 mod html;
 mod operator;
+mod origin;
 mod rate;
 mod removal;
 #[cfg(test)]
@@ -33,7 +34,7 @@ use axum::extract::{Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -42,6 +43,8 @@ use tokio::sync::Semaphore;
 use super::ClientAddress;
 use crate::feed::ledger::now_ms;
 use crate::feed::owner::Records;
+use crate::feed::subject::Subject;
+use crate::http::routes::percent_decoded;
 use crate::sys::clock;
 use crate::zone::Reader;
 use asked::{Asked, BadAsked};
@@ -90,7 +93,7 @@ pub struct Page {
     /// Removals that wait to be confirmed.
     confirmations: Confirmations,
     /// Places for look-ups.
-    places: Semaphore,
+    places: Arc<Semaphore>,
 }
 
 impl Page {
@@ -102,7 +105,7 @@ impl Page {
             records,
             limits: RateLimits::default(),
             confirmations: Confirmations::new(secret),
-            places: Semaphore::new(LOOKUPS_MAX),
+            places: Arc::new(Semaphore::new(LOOKUPS_MAX)),
         })
     }
 
@@ -117,10 +120,9 @@ impl Page {
             let options = page.options.load();
             let now_ms = now_ms();
             let zones = zones::answers(&page.reader.load(), &options.zones, &asked);
-            // Where the list itself is not shown, neither is what it comes from.
-            let hidden = options.zones.values().any(|zone| zone.feeder) && !zones.iter().any(|zone| zone.feeder);
+            let told = asker == Asker::Operator || !page.hides_feeder(&asked);
             let about = match (&page.records, asked.subject()) {
-                (Some(records), Some(subject)) if !hidden || asker == Asker::Operator => {
+                (Some(records), Some(subject)) if told => {
                     Some(records.about(subject, now_ms, asker != Asker::World)?)
                 }
                 _ => None,
@@ -130,16 +132,32 @@ impl Page {
         .await
     }
 
+    /// Whether nothing is told of what the feeder knows of a subject: where the list itself is not shown, neither is what it comes
+    /// from, and a list that is in no zone is not shown. While the feeder only observes there need be no zone.
+    fn hides_feeder(&self, asked: &Asked) -> bool {
+        let options = self.options.load();
+        let listed_nowhere = !options.zones.values().any(|zone| zone.feeder);
+        if options.observe && listed_nowhere {
+            return false;
+        }
+        !zones::show_feeder(&self.reader.load(), &options.zones, asked)
+    }
+
     /// Do something that reads the store, on a thread of its own. Errors: what it says, or that it could not be done.
     async fn work<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
         // Nobody closes the semaphore.
-        let _place = self.places.acquire().await.map_err(|_| Refusal::unavailable())?;
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Refusal::unavailable())?;
         let page = Arc::clone(self);
+        let work = move || {
+            // The place goes with the work, which goes on when who asked has gone or a time-out has ended the wait.
+            let _place = place;
+            work(&page)
+        };
         // An error means that the work had died, of which the log tells.
-        tokio::task::spawn_blocking(move || work(&page)).await.map_err(|_| Refusal::unavailable())?
+        tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::unavailable())?
     }
 
     /// Who asks for something.
@@ -147,9 +165,14 @@ impl Page {
         if self.is_operator(headers) {
             return Asker::Operator;
         }
-        let own = Asked::Address(client.0.to_canonical());
-        if asked.subject().is_some() && asked.subject() == own.subject() { Asker::Owner } else { Asker::World }
+        let own = own_host(client);
+        if own.is_some() && asked.subject() == own { Asker::Owner } else { Asker::World }
     }
+}
+
+/// The host that a client is the owner of; none where it is not certain who asks.
+fn own_host(client: ClientAddress) -> Option<Subject> {
+    client.certain.then(|| Subject::of(client.address))
 }
 
 /// Why something is not done: shown as a page or as JSON.
@@ -222,19 +245,36 @@ pub fn routes(page: Arc<Page>) -> Router {
         .with_state(page)
 }
 
-/// Let nobody ask too often but who has the operator's token.
-async fn limit(State(page): State<Arc<Page>>, request: Request, next: Next) -> Response {
+/// Let nobody ask too often but who has the operator's token, and nobody be an owner by the page of another site.
+async fn limit(State(page): State<Arc<Page>>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     // What never changes costs nothing, and a page is not to come without its style.
     let constant = matches!(path, "/style.css" | "/robots.txt");
-    let api = path.starts_with("/v1/");
+    let api = html::is_api(request.uri());
+    let refuse = |refusal: &Refusal| if api { api::refused(refusal) } else { html::refused(&page, refusal) };
     let client = request.extensions().get::<ClientAddress>().copied();
-    if let Some(ClientAddress(client)) = client.filter(|_| !constant && !page.is_operator(request.headers())) {
+    if let Some(client) = client.filter(|_| !constant && !page.is_operator(request.headers())) {
         let now_us = u64::try_from(clock::monotonic().as_micros()).unwrap_or(u64::MAX);
-        if let Err(seconds) = page.limits.admit(client, page.options.load().rate, now_us) {
+        if let Err(seconds) = page.limits.admit(client.address, page.options.load().rate, now_us) {
             let text = format!("Too many requests from your address. Please try again in {seconds} s.");
             let refusal = Refusal { retry_after_s: Some(seconds), ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, text) };
-            return if api { api::refused(&refusal) } else { html::refused(&page, &refusal) };
+            return refuse(&refusal);
+        }
+    }
+    if percent_decoded(request.uri().path()).contains(char::REPLACEMENT_CHARACTER) {
+        return refuse(&Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "The path is not UTF-8; write an address or a name there.",
+        ));
+    }
+    if !origin::is_ours(request.uri(), request.headers(), page.options.load().site.as_deref()) {
+        if request.method() == Method::POST {
+            let text =
+                "This was sent by the page of another site, or to another name than ours. Please open our own page.";
+            return refuse(&Refusal::new(StatusCode::FORBIDDEN, text));
+        }
+        if let Some(client) = request.extensions_mut().get_mut::<ClientAddress>() {
+            client.certain = false;
         }
     }
     next.run(request).await
@@ -242,7 +282,12 @@ async fn limit(State(page): State<Arc<Page>>, request: Request, next: Next) -> R
 
 /// Put what protects readers into each response.
 async fn guard(mut response: Response<Body>) -> Response<Body> {
-    let headers = response.headers_mut();
+    protect(response.headers_mut());
+    response
+}
+
+/// Put what protects readers into the headers of a response.
+pub(super) fn protect(headers: &mut HeaderMap) {
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, CONTENT_POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -255,5 +300,4 @@ async fn guard(mut response: Response<Body>) -> Response<Body> {
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
 }

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::asked::Asked;
 use super::confirm::LIFE;
-use super::view::Stamp;
-use super::{BODY_OCTETS_MAX, ClientAddress, Page, Refusal};
+use super::view::{Stamp, minute};
+use super::{BODY_OCTETS_MAX, ClientAddress, Page, Refusal, own_host};
 use crate::feed::ledger::{OwnerRemoval, now_ms};
 use crate::http::routes::percent_decoded;
 use crate::sys::clock;
@@ -46,16 +46,16 @@ impl Page {
         client: ClientAddress,
         token: Option<String>,
     ) -> Result<Step, Refusal> {
-        let (subject, observe) = (asked.subject(), self.options.load().observe);
-        let (Some(subject), Some(records), false) = (subject, self.records.clone(), observe) else {
+        let closed = self.options.load().observe || self.hides_feeder(&asked);
+        let (Some(subject), Some(records), false) = (asked.subject(), self.records.clone(), closed) else {
             let text = "Nothing is removed here: this list does not come from evidence. Please turn to its operator.";
             return Err(Refusal::new(StatusCode::NOT_FOUND, text));
         };
-        if Asked::Address(client.0.to_canonical()).subject() != Some(subject) {
+        if own_host(client) != Some(subject) {
             let text = format!(
                 "A removal of {subject} is only taken from that address itself, and you ask from {}. Open this page there, or \
                  run the commands that it shows there.",
-                client.0
+                client.address
             );
             return Err(Refusal::new(StatusCode::FORBIDDEN, text));
         }
@@ -67,7 +67,7 @@ impl Page {
             let removal = self.work(move |_| Ok(records.remove(subject, now_ms())?)).await?;
             return match removal {
                 OwnerRemoval::Done { until_ms } => {
-                    let until = Some(Stamp::Second(until_ms));
+                    let until = Some(Stamp::Second(minute(until_ms)));
                     Ok(Step { host: subject.to_string(), removed: true, token: None, expires: None, until })
                 }
                 OwnerRemoval::NotListed => Err(not_listed(&subject.to_string())),
@@ -85,7 +85,7 @@ impl Page {
             removed: false,
             token: Some(token),
             expires: Some(Stamp::Second(now_ms() + LIFE.as_millis() as i64)),
-            until: Some(Stamp::Second(listing.until_ms)),
+            until: Some(Stamp::Second(minute(listing.until_ms))),
         })
     }
 }

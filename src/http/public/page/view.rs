@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::asked::Asked;
 use super::zones::{ZoneAnswer, ZoneWord};
-use crate::feed::evidence::{Code, Signal};
+use crate::feed::evidence::{Code, Milli, Signal};
 use crate::feed::listing::{Ended, Listing};
 use crate::feed::owner::{About, Detail, Seen};
 use crate::feed::policy::{DAY_MS, State};
@@ -258,7 +258,7 @@ pub fn of_listing(listing: &Listing) -> ListingView {
         // To the minute, as in the text of the listing: to the second would name one session of many.
         since: Stamp::Second(minute(listing.since_ms)),
         last: Stamp::Second(minute(seen.last_ms)),
-        until: Stamp::Second(listing.until_ms),
+        until: Stamp::Second(minute(listing.until_ms)),
         term_days: listing.term_ms as f64 / DAY_MS as f64,
         nth: listing.nth,
         points: points(seen.score),
@@ -312,7 +312,8 @@ fn reason(signal: Signal, count: u32) -> Reason {
 /// A listing that has ended as it is shown.
 fn of_earlier(listing: &Listing) -> Earlier {
     let ended: Ended = listing.ended;
-    Earlier { since: Stamp::Second(listing.since_ms), until: Stamp::Second(listing.until_ms), ended: ended.word() }
+    let at = |ms: i64| Stamp::Second(minute(ms));
+    Earlier { since: at(listing.since_ms), until: at(listing.until_ms), ended: ended.word() }
 }
 
 /// What was seen as it is shown.
@@ -329,12 +330,14 @@ fn of_detail(detail: Detail, asker: Asker) -> Evidence {
 
 /// A piece of evidence as it is shown.
 fn of_piece(piece: Seen) -> PieceView {
+    // Nothing of a day with a trap is so exact that its time could be computed from it.
+    let weight = |milli: Milli| if piece.day_only { (points(milli) * 10.0).round() / 10.0 } else { points(milli) };
     PieceView {
         time: if piece.day_only { Stamp::Day(piece.time_ms) } else { Stamp::Second(piece.time_ms) },
         signal: piece.signal.word(),
         text: piece.signal.sentence(),
-        points: points(piece.points),
-        weight: points(if piece.state == State::Counts { piece.weight } else { 0 }),
+        points: weight(piece.points),
+        weight: weight(if piece.state == State::Counts { piece.weight } else { 0 }),
         state: piece.state.word(),
         recipients: piece.recipients,
         lines: piece.lines,
@@ -342,7 +345,7 @@ fn of_piece(piece: Seen) -> PieceView {
 }
 
 /// The minute that a time lies in.
-fn minute(ms: i64) -> i64 {
+pub(super) fn minute(ms: i64) -> i64 {
     ms.div_euclid(60_000) * 60_000
 }
 

@@ -16,6 +16,8 @@ pub struct Shown {
     pub public: Option<bool>,
     /// It serves what the feeder lists.
     pub feeder: bool,
+    /// The settings name an access list for it, which need not be loaded.
+    pub guarded: bool,
 }
 
 /// Zones and how they are shown; those that are not here are not shown.
@@ -80,16 +82,31 @@ pub struct Entry {
 
 /// What each shown zone says that can list such a subject; those that list it first.
 pub fn answers(snapshot: &Snapshot, shown: &ShownZones, asked: &Asked) -> Vec<ZoneAnswer> {
-    let guarded = |zone: &Zone| zone.acl.is_some() || snapshot.acl.is_some();
-    let mut all: Vec<ZoneAnswer> = (snapshot.zones.iter().enumerate())
-        .filter_map(|(number, zone)| {
-            let shown = shown.get(&zone.settings.name)?;
-            let visible = shown.public.unwrap_or_else(|| !guarded(zone));
-            (visible && could_list(zone, asked)).then(|| answer(snapshot, number, zone, shown.feeder, asked))
-        })
+    let mut all: Vec<ZoneAnswer> = (visible(snapshot, shown, asked))
+        .map(|(number, zone, shown)| answer(snapshot, number, zone, shown.feeder, asked))
         .collect();
     all.sort_by_key(|answer| answer.state != ZoneWord::Listed);
     all
+}
+
+/// Whether a zone that serves what the feeder lists is among those that are shown for such a subject.
+pub fn show_feeder(snapshot: &Snapshot, shown: &ShownZones, asked: &Asked) -> bool {
+    visible(snapshot, shown, asked).any(|(.., shown)| shown.feeder)
+}
+
+/// The zones that are shown and can list such a subject, with their numbers.
+fn visible<'a>(
+    snapshot: &'a Snapshot,
+    shown: &'a ShownZones,
+    asked: &'a Asked,
+) -> impl Iterator<Item = (usize, &'a Zone, &'a Shown)> {
+    // By the settings, since a list may not be loaded yet, and by what is loaded, since the settings may have changed.
+    let guarded = |zone: &Zone, shown: &Shown| shown.guarded || zone.acl.is_some() || snapshot.acl.is_some();
+    snapshot.zones.iter().enumerate().filter_map(move |(number, zone)| {
+        let shown = shown.get(&zone.settings.name)?;
+        let visible = shown.public.unwrap_or_else(|| !guarded(zone, shown));
+        (visible && could_list(zone, asked)).then_some((number, &**zone, shown))
+    })
 }
 
 /// Whether a zone is one for such subjects; one that has no data at the moment may be.

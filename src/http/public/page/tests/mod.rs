@@ -94,7 +94,7 @@ fn world() -> World {
     ];
     let mut publisher = Publisher::default();
     publisher.publish(Snapshot::new(zones, 1));
-    let shown = |public, feeder| Shown { public, feeder };
+    let shown = |public, feeder| Shown { public, feeder, guarded: false };
     let zones = [
         ("clear.test", shown(None, false)),
         ("open.test", shown(None, false)),
@@ -171,7 +171,9 @@ impl World {
             request = request.header(*name, *value);
         }
         let mut request = request.body(Body::from(body.to_owned())).unwrap();
-        request.extensions_mut().insert(ClientAddress(client.parse().unwrap()));
+        // `?` before an address: a proxy's that has not said for whom it asks.
+        let (address, certain) = (client.trim_start_matches('?').parse().unwrap(), !client.starts_with('?'));
+        request.extensions_mut().insert(ClientAddress { address, certain });
         self.runtime.block_on(async {
             let service = TowerToHyperService::new(routes(Arc::clone(&self.page)));
             let Ok(response) = service.call(request).await;
@@ -365,8 +367,82 @@ fn every_answer_protects_its_reader() {
     assert_eq!(seen, ["text/html; charset=utf-8", "application/json"]);
     assert_eq!(world.get("192.0.2.78", "/").status, 200, "another client");
     assert_eq!(world.operator("/v1/listings").status, 200, "the operator as often as he likes");
-    let got = world.send(Method::POST, "192.0.2.78", "/", &[], "");
-    assert_eq!((got.status, got.header("allow")), (405, "GET, HEAD, POST"));
+}
+
+#[test]
+fn what_is_not_there_is_told_in_the_words_of_its_part() {
+    let world = world();
+    let (html, json) = ("text/html; charset=utf-8", "application/json");
+    for (method, path, status, allow, content_type) in [
+        (Method::GET, "/nothing", 404, "", html),
+        (Method::GET, "/v1/nothing", 404, "", json),
+        (Method::POST, "/", 405, "GET,HEAD", html),
+        (Method::GET, "/v1/lookup/192.0.2.1/remove", 405, "POST", json),
+        (Method::DELETE, "/lookup/192.0.2.1/remove", 405, "GET,HEAD,POST", html),
+        (Method::POST, "/v1/listings", 405, "GET,HEAD", json),
+        (Method::GET, "/lookup/%ff", 400, "", html),
+        (Method::GET, "/v1/lookup/%ff", 400, "", json),
+        (Method::POST, "/v1/lookup/%ff/remove", 400, "", json),
+    ] {
+        let got = world.send(method.clone(), OTHER, path, &[], "");
+        let mut allowed: Vec<&str> = got.header("allow").split(',').collect();
+        allowed.sort_unstable();
+        assert_eq!(
+            (got.status, &*allowed.join(","), got.header("content-type")),
+            (status, allow, content_type),
+            "{method} {path}"
+        );
+        assert!(content_type == html || got.json()["error"].is_string(), "{path}: {}", got.body);
+    }
+}
+
+#[test]
+fn an_owner_is_who_is_known_to_ask() {
+    let mut world = world();
+    world.list(HOST, 1);
+    let path = format!("/v1/lookup/{HOST}");
+    let remove = format!("{path}/remove");
+    let uncertain = format!("?{HOST}");
+    let (ours, other) = ("https://bl.example.org", "https://evil.example");
+    for (client, headers, evidence, removal) in [
+        (HOST, &[("host", "bl.example.org"), ("origin", ours)][..], true, 200),
+        // A proxy that names nobody.
+        (&uncertain, &[], false, 403),
+        // Another site that has our address, or sends a form.
+        (HOST, &[("host", "evil.example")], false, 403),
+        (HOST, &[("host", "evil.example"), ("origin", other)], false, 403),
+        (HOST, &[("host", "bl.example.org"), ("origin", other)], false, 403),
+    ] {
+        let got = world.send(Method::GET, client, &path, headers, "").json();
+        assert_eq!(got["feeder"]["evidence"].is_object(), evidence, "{client} {headers:?}");
+        let got = world.send(Method::POST, client, &remove, headers, "");
+        assert_eq!(got.status, removal, "{client} {headers:?} {}", got.body);
+    }
+}
+
+#[test]
+fn what_is_not_shown_is_not_removed_either() {
+    let mut world = world();
+    world.list(HOST, 1);
+    let path = format!("/v1/lookup/{HOST}");
+    let told = |world: &World| {
+        let remove = world.send(Method::POST, HOST, &format!("{path}/remove"), &[], "");
+        (world.get(HOST, &path).json()["feeder"].is_object(), remove.status)
+    };
+    assert_eq!(told(&world), (true, 200));
+    let bs: crate::wire::name::Name = "bs.test".parse().unwrap();
+    let all = world.page.options.load().zones.clone();
+    // Guarded by a list that is not loaded; not shown; served by no zone that is known.
+    for zone in [
+        Shown { guarded: true, ..all[&bs] },
+        Shown { public: Some(false), ..all[&bs] },
+        Shown { feeder: false, ..all[&bs] },
+    ] {
+        world.set(|options| *options.zones.get_mut(&bs).unwrap() = zone);
+        assert_eq!(told(&world), (false, 404), "{zone:?}");
+    }
+    world.set(|options| *options.zones.get_mut(&bs).unwrap() = Shown { public: Some(true), guarded: true, ..all[&bs] });
+    assert_eq!(told(&world), (true, 200));
 }
 
 #[test]
