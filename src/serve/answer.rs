@@ -48,7 +48,7 @@ impl Answer {
 pub struct Prepared {
     /// What the message is.
     message: Message,
-    /// Its question.
+    /// Its question. Its name is read only where its zone's data needs it, see [`Snapshot::usual`].
     query: Query,
     /// Where the name lies.
     place: Option<Place>,
@@ -76,6 +76,19 @@ impl Default for Prepared {
 impl Prepared {
     /// First step: read the message `buf[..len]` and fetch what its answer will need.
     pub fn prepare(&mut self, buf: &[u8], len: usize, snapshot: &Snapshot) {
+        let known = |question: &[u8]| snapshot.usual(question).map(|usual| (usual.name_len, usual));
+        let Some(usual) = self.query.read_known(buf, len, known) else {
+            return self.prepare_any(buf, len, snapshot);
+        };
+        self.message = Message::Query;
+        let (number, start, form) = (usual.number, usual.start, usual.form());
+        self.place = Some(Place { number, below: zone::ADDRESS_LABELS, start, form });
+        usual.zone.prefetch_ip4(usual.address);
+    }
+
+    /// The same for any message.
+    #[inline(never)]
+    fn prepare_any(&mut self, buf: &[u8], len: usize, snapshot: &Snapshot) {
         self.message = Message::read(buf, len, &mut self.query);
         self.place = None;
         if self.message == Message::Query
@@ -152,7 +165,7 @@ fn bare(
 ) -> Outcome {
     let ErrorReply { rcode, question_end, qtype, edns } = reply;
     let opt = edns.as_ref().map(|edns| extras.opt(edns, context, error_ede(rcode)));
-    let writer = Writer::new(buf, question_end, usize::MAX, 0);
+    let mut writer = Writer::new(buf, question_end, usize::MAX, 0);
     let len = writer.finish(Head { rcode, truncated, ..Head::default() }, opt);
     let (listed, cookie) = (Listed::NotAsked, extras.standing);
     Outcome::Reply { len, note: Note { zone_slot, qtype, rcode, listed, truncated, cookie } }
@@ -200,11 +213,11 @@ fn answer(
         class::CH => (0, reply.chaos()),
         _ => (0, reply.refuse(rcode::REFUSED, None)),
     };
-    let Reply { writer, head, ede, .. } = reply;
+    let (head, ede) = (reply.head, reply.ede);
     if extras.refused(context) {
         return bare(query.with_code(rcode::BADCOOKIE), &extras, zone_slot, false, context, buf);
     }
-    let len = writer.finish(head, query.edns.as_ref().map(|edns| extras.opt(edns, context, ede)));
+    let len = reply.writer.finish(head, query.edns.as_ref().map(|edns| extras.opt(edns, context, ede)));
     let (qtype, cookie) = (query.qtype, extras.standing);
     let note = Note { zone_slot, qtype, rcode: head.rcode, listed, truncated: head.truncated, cookie };
     Outcome::Reply { len, note }

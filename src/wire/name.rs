@@ -225,6 +225,12 @@ pub struct QueryName {
 
 /// Octets that are copied and folded at once: a length known beforehand makes that a few instructions.
 pub(crate) const BLOCK_LEN: usize = 32;
+/// An octet in lower case (RFC 4343), without a branch, so that a whole block of them is one step.
+#[inline]
+pub(crate) fn to_lower(octet: u8) -> u8 {
+    octet | u8::from(octet.wrapping_sub(b'A') < 26) << 5
+}
+
 /// Labels of the longest name: 127 of one octet each.
 pub const LABELS_MAX: usize = 127;
 
@@ -278,7 +284,7 @@ impl QueryName {
             match message.get(at..at + BLOCK_LEN) {
                 Some(from) => {
                     for (to, &from) in to.iter_mut().zip(from) {
-                        *to = from | u8::from(from.wrapping_sub(b'A') < 26) << 5;
+                        *to = to_lower(from);
                     }
                 }
                 None => {

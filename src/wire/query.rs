@@ -3,7 +3,7 @@
 use super::cookie::Cookie;
 use super::edns::{BadOption, Edns};
 use super::name::QueryName;
-use super::{HEADER_LEN, rcode, rtype};
+use super::{HEADER_LEN, class, rcode, rtype};
 
 /// QR, in the header's third octet (RFC 1035 section 4.1.1).
 const QR: u8 = 0x80;
@@ -174,6 +174,40 @@ impl Message {
 }
 
 impl Query {
+    /// Read the message `buf[..len]` if it is a good query of class IN whose name is known by sight: `known` is shown the
+    /// question and all that stands behind it in `buf`, and says how many octets the name takes. The name itself is not
+    /// read and stays as it was. `None` leaves the message to [`Message::read`].
+    #[inline]
+    pub(crate) fn read_known<T>(
+        &mut self,
+        buf: &[u8],
+        len: usize,
+        known: impl FnOnce(&[u8]) -> Option<(usize, T)>,
+    ) -> Option<T> {
+        let (header, question) = buf.split_first_chunk::<HEADER_LEN>()?;
+        let [_, _, flags, _, counts @ ..] = *header;
+        let counts = u64::from_be_bytes(counts);
+        // One question, and at most an additional record.
+        if flags & (QR | OPCODE_BITS) != 0 || counts & !1 != 1 << 48 {
+            return None;
+        }
+        let (name_len, found) = known(question)?;
+        let &[t0, t1, c0, c1] = question.get(name_len..)?.first_chunk()?;
+        let question_end = HEADER_LEN + name_len + 4;
+        if [c0, c1] != class::IN.to_be_bytes() || question_end > len {
+            return None;
+        }
+        (self.qtype, self.qclass) = (u16::from_be_bytes([t0, t1]), class::IN);
+        (self.question_end, self.edns, self.cookie) = (question_end, None, None);
+        if counts & 1 != 0 {
+            self.edns = find_edns(buf.get(..len)?, question_end, &mut self.cookie).ok()?;
+            if self.edns.is_some_and(|edns| edns.version > 0) {
+                return None;
+            }
+        }
+        Some(found)
+    }
+
     /// An answer to it without records.
     pub fn with_code(&self, rcode: u16) -> ErrorReply {
         ErrorReply { rcode, question_end: self.question_end, qtype: self.qtype, edns: self.edns }

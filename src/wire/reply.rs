@@ -338,7 +338,7 @@ impl<'b> Writer<'b> {
     /// ID, opcode and RD stay as they are in the buffer; AA and TC are as told; the rest is cleared. CD is copied
     /// (RFC 4035 section 3.1.6).
     #[inline(always)]
-    pub fn finish(mut self, head: Head, opt: Option<Opt<'_>>) -> usize {
+    pub fn finish(&mut self, head: Head, opt: Option<Opt<'_>>) -> usize {
         if let Some(opt) = opt {
             self.put_opt(head.rcode, opt);
         }

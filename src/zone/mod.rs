@@ -3,6 +3,7 @@
 mod access;
 mod publish;
 mod resolve;
+mod usual;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -11,6 +12,8 @@ pub use access::{Access, Everything};
 pub use publish::{Publisher, Reader};
 pub(crate) use resolve::{Address, address, embedded_ip4};
 pub use resolve::{Existence, Match};
+pub(crate) use usual::ADDRESS_LABELS;
+use usual::UsualZone;
 
 use crate::dataset::entry::Scope;
 use crate::dataset::names::{Names, NamesBuilder};
@@ -294,6 +297,8 @@ pub struct Snapshot {
     depths: (usize, usize),
     /// A zone lies below another one.
     pub(crate) nested: bool,
+    /// The zones that the usual question may be about.
+    usual: Box<[UsualZone]>,
     /// Addresses of name servers, by zone.
     glue: Vec<Vec<Glue>>,
     /// A zone has an access list of its own.
@@ -325,6 +330,7 @@ impl Snapshot {
             by_depth,
             depths,
             nested: false,
+            usual: Box::default(),
             glue: Vec::new(),
             restricted: false,
         };
@@ -335,6 +341,7 @@ impl Snapshot {
         };
         snapshot.restricted = snapshot.zones.iter().any(|zone| zone.acl.is_some());
         snapshot.nested = snapshot.zones.iter().any(parent_of);
+        snapshot.usual = UsualZone::all(&snapshot);
         snapshot.glue = snapshot.zones.iter().map(|zone| snapshot.find_glue(zone)).collect();
         snapshot
     }

@@ -9,7 +9,7 @@ use crate::dataset::records::Found;
 use crate::dataset::template::Subject;
 use crate::dataset::values::EXCLUDED;
 use crate::dataset::{Data, Dataset, Part, find_name};
-use crate::wire::name::QueryName;
+use crate::wire::name::{BLOCK_LEN, QueryName};
 
 /// Whether a name is listed, or at least is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,11 +97,10 @@ fn all_nibbles(name: &QueryName) -> Option<u128> {
     (wrong == 0).then_some(address)
 }
 
-/// The first four labels as octets of an IPv4 address, the first one the lowest, and the octets they take; the name
-/// has four labels at least.
-#[inline]
-fn four_octets(name: &QueryName) -> Option<(u32, usize)> {
-    let head = name.head();
+/// The four labels that a name begins with as octets of an IPv4 address, the first one the lowest, and the octets they
+/// take.
+#[inline(always)]
+pub(super) fn four_octets(head: &[u8; BLOCK_LEN]) -> Option<(u32, usize)> {
     let (mut at, mut address) = (0, 0);
     let (mut no_digit, mut too_large) = (0, 0);
     for _ in 0..4 {
@@ -125,6 +124,17 @@ fn four_octets(name: &QueryName) -> Option<(u32, usize)> {
     (no_digit & 0xf0_f0f0 == 0 && too_large >> 31 == 0).then_some((address, at))
 }
 
+/// The form of four labels of so many octets that are this address.
+#[inline]
+pub(super) fn ip4_form(address: u32, octets: usize) -> Address {
+    // Each label is one digit when they take two octets each.
+    if octets != 8 {
+        return Address::Ip4(address, None);
+    }
+    let [a, b, c, d] = address.to_be_bytes().map(u16::from);
+    Address::Ip4(address, Some(a << 12 | b << 8 | c << 4 | d))
+}
+
 /// A nibble in hexadecimal; names are in lower case here.
 #[inline]
 fn nibble(label: &[u8]) -> Option<u128> {
@@ -139,11 +149,9 @@ fn nibble(label: &[u8]) -> Option<u128> {
 #[inline]
 pub(crate) fn address(name: &QueryName, count: usize) -> Address {
     if count == 4
-        && let Some((address, octets)) = four_octets(name)
+        && let Some((address, octets)) = four_octets(name.head())
     {
-        // Each label is one digit when they take two octets each.
-        let [a, b, c, d] = address.to_be_bytes().map(u16::from);
-        return Address::Ip4(address, (octets == 8).then_some(a << 12 | b << 8 | c << 4 | d));
+        return ip4_form(address, octets);
     }
     if count == 32
         && let Some(address) = all_nibbles(name)
@@ -365,6 +373,20 @@ impl Zone {
                 (Data::Ip4Trie(trie), &Address::Ip4(address, _)) => trie.prefetch(address),
                 (Data::Ip6Trie(trie), &Address::Ip6(address)) => trie.prefetch(address),
                 (Data::Dnset(names), _) if below > 0 => prefetch_name(names, name, below),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Zone {
+    /// The same for an IPv4 address in a zone of addresses alone.
+    #[inline]
+    pub(crate) fn prefetch_ip4(&self, address: u32) {
+        for dataset in &self.datasets {
+            match dataset.data() {
+                Data::Ip4Set(set) => set.prefetch(address),
+                Data::Ip4Trie(trie) => trie.prefetch(address),
                 _ => {}
             }
         }
