@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::asked::Asked;
 use super::confirm::LIFE;
-use super::view::{Stamp, minute};
+use super::view::{Stamp, minute_from};
 use super::{BODY_OCTETS_MAX, ClientAddress, Page, Refusal, own_host};
 use crate::feed::ledger::{OwnerRemoval, now_ms};
 use crate::http::routes::percent_decoded;
@@ -67,7 +67,7 @@ impl Page {
             let removal = self.work(move |_| Ok(records.remove(subject, now_ms())?)).await?;
             return match removal {
                 OwnerRemoval::Done { until_ms } => {
-                    let until = Some(Stamp::Second(minute(until_ms)));
+                    let until = Some(Stamp::Second(minute_from(until_ms)));
                     Ok(Step { host: subject.to_string(), removed: true, token: None, expires: None, until })
                 }
                 OwnerRemoval::NotListed => Err(not_listed(&subject.to_string())),
@@ -85,7 +85,7 @@ impl Page {
             removed: false,
             token: Some(token),
             expires: Some(Stamp::Second(now_ms() + LIFE.as_millis() as i64)),
-            until: Some(Stamp::Second(minute(listing.until_ms))),
+            until: Some(Stamp::Second(minute_from(listing.until_ms))),
         })
     }
 }

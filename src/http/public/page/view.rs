@@ -258,7 +258,7 @@ pub fn of_listing(listing: &Listing) -> ListingView {
         // To the minute, as in the text of the listing: to the second would name one session of many.
         since: Stamp::Second(minute(listing.since_ms)),
         last: Stamp::Second(minute(seen.last_ms)),
-        until: Stamp::Second(minute(listing.until_ms)),
+        until: Stamp::Second(minute_from(listing.until_ms)),
         term_days: listing.term_ms as f64 / DAY_MS as f64,
         nth: listing.nth,
         points: points(seen.score),
@@ -347,6 +347,11 @@ fn of_piece(piece: Seen) -> PieceView {
 /// The minute that a time lies in.
 pub(super) fn minute(ms: i64) -> i64 {
     ms.div_euclid(60_000) * 60_000
+}
+
+/// The first whole minute from a time on: what is said to end then has ended.
+pub(super) fn minute_from(ms: i64) -> i64 {
+    minute(ms.saturating_add(59_999))
 }
 
 /// Thousandths as points.
