@@ -187,9 +187,12 @@ fn rules_change_at_once() {
     }
     wait(&server, "9.113.0.203", true);
     wait(&server, "10.113.0.203", true);
-    let scrape = Scrape::of(&server);
-    assert_eq!(scrape.sum("dnsbld_feed_listed_hosts", &[("code", "127.0.0.2")]), 2.0);
-    assert_eq!(scrape.sum("dnsbld_feed_listings_total", &[("change", "begun")]), 2.0);
+    // The figures follow the file.
+    server.wait("both in the metrics", |server| {
+        let scrape = Scrape::of(server);
+        scrape.sum("dnsbld_feed_listed_hosts", &[("code", "127.0.0.2")]) == 2.0
+            && scrape.sum("dnsbld_feed_listings_total", &[("change", "begun")]) == 2.0
+    });
     let hang_up = |text: &str| {
         fs::write(server.path("dnsbld.toml"), text).unwrap();
         server.signal(Signal::HUP);
