@@ -17,7 +17,9 @@ use crate::table::Table;
 use crate::wire;
 
 /// The function inside which answers are counted, as callgrind names it.
-const COUNTED: &str = "*wire*counted*";
+pub const COUNTED: &str = "*wire*counted*";
+/// callgrind's name of an instruction read.
+pub const INSTRUCTIONS: &str = "Ir";
 
 /// Fill the section.
 pub fn run(suite: &Suite, table: &mut Table) {
@@ -94,6 +96,12 @@ fn loads(suite: &Suite, table: &mut Table) {
 
 /// Run a child under callgrind; returns the instructions counted.
 fn count(suite: &Suite, case: &str, kind: Kind, path: &Path, options: &[String]) -> u64 {
+    let counted = events(suite, case, kind, path, options);
+    counted.iter().find(|(event, _)| event == INSTRUCTIONS).map_or(0, |&(_, count)| count)
+}
+
+/// Run a child under callgrind; returns what it counted, each by callgrind's name of the event.
+pub fn events(suite: &Suite, case: &str, kind: Kind, path: &Path, options: &[String]) -> Vec<(String, u64)> {
     let exe = std::env::current_exe().unwrap_or_else(|error| fail(&format!("own program: {error}")));
     // A name of its own, as several may count at a time.
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
@@ -112,9 +120,11 @@ fn count(suite: &Suite, case: &str, kind: Kind, path: &Path, options: &[String])
         fail(&format!("{case} under valgrind: {}", String::from_utf8_lossy(&output.stderr)));
     }
     let text = fs::read_to_string(&counts).unwrap_or_default();
-    let total = text.lines().find_map(|line| line.strip_prefix("totals: ")?.trim().parse().ok());
-    match total {
-        Some(total) if total > 0 => total,
+    let line = |head: &str| text.lines().find_map(|line| line.strip_prefix(head)).unwrap_or_default();
+    let totals = line("totals:").split_whitespace().map_while(|total| total.parse().ok());
+    let counted: Vec<(String, u64)> = line("events:").split_whitespace().map(str::to_owned).zip(totals).collect();
+    match counted.iter().find(|(event, _)| event == INSTRUCTIONS) {
+        Some(&(_, total)) if total > 0 => counted,
         _ => fail(&format!("{case}: callgrind counted nothing")),
     }
 }

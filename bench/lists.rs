@@ -19,6 +19,9 @@ const SPACE_START: u64 = 1 << 24;
 /// End of that space: 224.0.0.0, where multicast begins.
 const SPACE_END: u64 = 224 << 24;
 
+/// Parts of it that no list has, from first to end: 10.0.0.0/8 and 127.0.0.0/8. A server that guards its lists refuses one with 127.0.0.1.
+const NOT_UNICAST: [(u64, u64); 2] = [(10 << 24, 11 << 24), (127 << 24, 128 << 24)];
+
 /// Shares of IPv4 prefix lengths, in thousandths.
 const LENGTHS_V4: [(u8, u64); 16] = [
     (13, 1),
@@ -213,6 +216,9 @@ fn lay_out(n: usize, gap: u64, rng: &mut Rng) -> Option<Vec<(u32, u8)>> {
         let length = rng.pick_share(&LENGTHS_V4);
         let size = 1u64 << (32 - length);
         at = at.next_multiple_of(size);
+        if let Some(&(_, end)) = NOT_UNICAST.iter().find(|&&(start, end)| at < end && start < at + size) {
+            at = end.next_multiple_of(size);
+        }
         if at + size > SPACE_END {
             return None;
         }

@@ -6,6 +6,7 @@
 //! argument `child`. `maillog` writes a mail server's log, for `bench/feed-compare`. Under `cargo test` it is the guard of
 //! instruction counts, see `guard.rs`.
 
+mod cache;
 mod counts;
 mod feed;
 mod guard;
@@ -42,13 +43,14 @@ struct Options {
 type Section = fn(&Suite, &mut Table);
 
 /// The sections in the order they run, with the function that fills the table.
-const SECTIONS: [(&str, Section); 7] = [
+const SECTIONS: [(&str, Section); 8] = [
     ("load", load::run),
     ("memory", memory::run),
     ("lookup", lookup::run),
     ("wire", wire::run),
     ("reload", reload::run),
     ("counts", counts::run),
+    ("cache", cache::run),
     ("feed", feed::run),
 ];
 
@@ -60,7 +62,7 @@ const HELP: &str = "\
 cargo bench [-- [--quick] [--only SECTION]...]
 
   --quick          small lists and few queries; targets are shown, not judged
-  --only SECTION   load, memory, lookup, wire, reload, counts or feed; may be repeated
+  --only SECTION   load, memory, lookup, wire, reload, counts, cache or feed; may be repeated
 
 DNSBLD_BENCH_TABLE=FILE writes the table to FILE as well.
 
@@ -125,7 +127,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--quick" => options.quick = true,
             "--only" => match args.next() {
                 Some(name) if SECTIONS.iter().any(|(section, _)| section == name) => options.only.push(name.clone()),
-                _ => return Err("`--only` wants one of load, memory, lookup, wire, reload, counts and feed".to_owned()),
+                _ => return Err("`--only` wants one of load, memory, lookup, wire, reload, counts, cache and feed".to_owned()),
             },
             other => return Err(format!("`{other}` is no option")),
         }

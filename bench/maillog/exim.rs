@@ -39,7 +39,8 @@ fn connect(c: &Client) -> String {
 
 /// A recipient is refused.
 fn refusal(c: &Client, from: &str) -> String {
-    format!("{}H={} F=<{from}> rejected RCPT <user{}@example.org>: Unknown user", process(c), host(c), c.number)
+    let (n, domain) = (c.number, c.domain());
+    format!("{}H={} F=<{from}> rejected RCPT <user{n}@{domain}>: Unknown user", process(c), host(c))
 }
 
 /// The null sender's recipient is refused.
@@ -59,7 +60,7 @@ fn nothing(c: &Client, end: &str, recipients: &str) -> String {
 
 /// After an accepted recipient.
 fn incomplete_known(c: &Client) -> String {
-    nothing(c, "QUIT", " for alice@example.org")
+    nothing(c, "QUIT", &format!(" for alice@{}", c.domain()))
 }
 
 /// After a refusal.
@@ -90,7 +91,7 @@ fn arrived(c: &Client) -> String {
 
 /// The message is delivered, by a process of its own.
 fn delivered(c: &Client) -> String {
-    format!("[902] {} => alice <alice@example.org> R=good T=drop", id(c))
+    format!("[902] {} => alice <alice@{}> R=good T=drop", id(c), c.domain())
 }
 
 /// The message is gone.

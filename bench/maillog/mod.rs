@@ -20,6 +20,8 @@ const SEED: u64 = 0x0009_5eed_0000_0004;
 const LINES_A_SECOND: u64 = 2000;
 /// Addresses of each class of clients, where they have their own.
 const HOSTS: u64 = 250;
+/// Domains that the server takes mail for: hosts that ask about one domain alone are not listed.
+const DOMAINS: u64 = 97;
 /// What clients do, by number of their script.
 pub const CLASSES: [&str; 5] = ["mail", "known", "unknown", "double", "mistyped"];
 /// Of ten clients without a class for themselves, these scripts.
@@ -75,6 +77,13 @@ pub struct Client {
     number: u64,
     /// The process that serves it.
     process: usize,
+}
+
+impl Client {
+    /// The domain that it asks about.
+    fn domain(&self) -> String {
+        format!("domain{}.example", self.number % DOMAINS)
+    }
 }
 
 /// A line of a script, without its stamp.

@@ -39,9 +39,9 @@ fn client(c: &Client) -> String {
 
 /// A recipient is refused.
 fn refusal(c: &Client, from: &str) -> String {
-    let (n, peer) = (c.number, peer(c));
+    let (n, peer, domain) = (c.number, peer(c), c.domain());
     format!(
-        "{}NOQUEUE: reject: RCPT from {peer}: 550 5.1.1 <user{n}@example.org>: Recipient address rejected: User unknown in virtual mailbox table; from=<{from}> to=<user{n}@example.org> proto=ESMTP helo=<mail{n}.example.net>",
+        "{}NOQUEUE: reject: RCPT from {peer}: 550 5.1.1 <user{n}@{domain}>: Recipient address rejected: User unknown in virtual mailbox table; from=<{from}> to=<user{n}@{domain}> proto=ESMTP helo=<mail{n}.example.net>",
         smtpd(c)
     )
 }
@@ -69,8 +69,9 @@ fn queue(c: &Client) -> String {
 /// The message is delivered.
 fn delivered(c: &Client) -> String {
     format!(
-        "postfix/virtual[902]: {}: to=<alice@example.org>, relay=virtual, delay=0.02, delays=0/0.01/0/0, dsn=2.0.0, status=sent (delivered to maildir)",
-        id(c)
+        "postfix/virtual[902]: {}: to=<alice@{}>, relay=virtual, delay=0.02, delays=0/0.01/0/0, dsn=2.0.0, status=sent (delivered to maildir)",
+        id(c),
+        c.domain()
     )
 }
 

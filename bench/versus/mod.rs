@@ -225,9 +225,11 @@ fn run_cell(dir: &Path, cell: &Cell, plan: &Plan, entries: &Entries, results: &m
                     pair.measure(&server, cell, &questions, results);
                 }
             }
-            if cell.reload && which.has_list() {
+            // A server that is slow to load is not started for each round, and reloads once, at the end.
+            let slow = Duration::from_secs_f64(server.load_s) > plan.load_slow;
+            if cell.reload && which.has_list() && (!slow || round + 1 == plan.rounds) {
                 measure::reload(&server, cell, &given, &traffic, results);
-            } else if Duration::from_secs_f64(server.load_s) > plan.load_slow {
+            } else if slow {
                 staying.push(server);
             }
         }

@@ -203,6 +203,7 @@ fn page(facts: &Facts, results: &Results, files: &[(String, String)]) -> String 
     text.push_str("## One thing changed\n\n");
     axes(&mut text, results);
     reloads(&mut text, results);
+    sizes(&mut text, results);
     verdicts(&mut text, results);
     text
 }
@@ -373,6 +374,28 @@ fn reloads(text: &mut String, results: &Results) {
         "peak of a process, MiB",
     ];
     table(text, &head, &rows);
+}
+
+/// The table of memory by entry: what a server has above what it has with the smallest list.
+fn sizes(text: &mut String, results: &Results) {
+    let Some(few) = results.entries("small") else { return };
+    let mut rows = Vec::new();
+    for (cell, entries) in measured(results, &SHARED).filter(|&(_, entries)| entries > few) {
+        let octets = |which: &Which| {
+            let [most, least] = [cell, "small"].map(|cell| results.median(cell, *which, "resident_mib"));
+            let above_mib = most.zip(least).map(|(most, least)| most - least);
+            let each = above_mib.map(|mib| mib * f64::from(1 << 20) / (entries - few) as f64);
+            format!("{} / {}", cell_text(above_mib, 1), cell_text(each, 1))
+        };
+        let servers = Which::ALL.iter().filter(|which| which.has_list());
+        rows.push([label(cell, entries)].into_iter().chain(servers.map(octets)).collect());
+    }
+    if rows.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "## Memory above that with {}: MiB / octets an entry\n", label("small", few));
+    let servers = Which::ALL.iter().filter(|which| which.has_list()).map(|which| which.name());
+    table(text, &["list"].into_iter().chain(servers).collect::<Vec<_>>(), &rows);
 }
 
 /// What the figures come to.
