@@ -38,7 +38,8 @@ pub fn run(suite: &Suite, table: &mut Table) {
             };
             let [first, last] = MISSES.map(|level| each(&level));
             let instructions = each(&[INSTRUCTIONS]);
-            let figure = format!("instructions an answer; misses beyond 32 KiB; beyond 1 MiB: {lines} hosts, {question}");
+            let figure =
+                format!("instructions an answer; misses beyond 32 KiB; beyond 1 MiB: {lines} hosts, {question}");
             table.row(&figure, instructions, format!("{instructions:.0}; {first:.2}; {last:.2}"), None, None);
         }
     }

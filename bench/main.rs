@@ -127,7 +127,11 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--quick" => options.quick = true,
             "--only" => match args.next() {
                 Some(name) if SECTIONS.iter().any(|(section, _)| section == name) => options.only.push(name.clone()),
-                _ => return Err("`--only` wants one of load, memory, lookup, wire, reload, counts, cache and feed".to_owned()),
+                _ => {
+                    return Err(
+                        "`--only` wants one of load, memory, lookup, wire, reload, counts, cache and feed".to_owned()
+                    );
+                }
             },
             other => return Err(format!("`{other}` is no option")),
         }

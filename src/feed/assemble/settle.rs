@@ -8,6 +8,7 @@ impl Open {
     /// The session that it was. `None` when no line showed the client.
     pub(super) fn settle(mut self, probe_senders: &ProbeSenders) -> Option<Box<Session>> {
         let client = self.client.take()?;
+        self.leave_unfinished();
         if self.given.is_some() {
             self.settle_accepted();
         }
@@ -34,6 +35,18 @@ impl Open {
         });
         session.kinds = kind::kinds(&session, probe_senders);
         Some(session)
+    }
+
+    /// A log that shows how a session begins shows how it ends. Where it does not, as when the log was cut there, the transaction under way could
+    /// still have become a message: that its recipients were accepted shows nothing.
+    fn leave_unfinished(&mut self) {
+        if !self.begun || self.ended || self.between {
+            return;
+        }
+        if let Some(transaction) = self.transactions.last_mut().filter(|transaction| transaction.body == Body::None) {
+            transaction.unnamed_accepted = 0;
+            transaction.recipients.retain(|recipient| recipient.answer != Answer::Ok);
+        }
     }
 
     /// Has all come that can be waited for: each message's sender, and the recipients of what the null sender sent?

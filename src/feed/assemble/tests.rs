@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZone;
 
 use super::*;
-use crate::feed::session::Session;
+use crate::feed::session::{Kinds, Session};
 
 /// An assembler for Postfix's lines of 2026.
 fn assembler() -> Assembler {
@@ -168,7 +168,7 @@ fn sessions_of_postfix() {
          01 smtpd[2]: ABCDE1: client=h.example[192.0.2.1]
          02 smtpd[2]: connect from i.example[192.0.2.2]
          02 smtpd[2]: disconnect from i.example[192.0.2.2] ehlo=1 quit=1 commands=2",
-        &["probe_sender_unseen 192.0.2.1 ok= no= Unknown incomplete", "noise 192.0.2.2 ok= no= Quit complete"],
+        &["noise 192.0.2.1 ok= no= Unknown incomplete", "noise 192.0.2.2 ok= no= Quit complete"],
     );
     // Two services may use the same process id.
     check(
@@ -372,4 +372,26 @@ fn identical_lines_of_a_second_are_told_apart() {
     let (mut other, mut out) = (Assembler::new(other_input), Vec::new());
     feed(&mut other, visit.as_bytes(), &mut out);
     assert_ne!(out.into_iter().filter_map(session).next().unwrap().id, found[0].id);
+}
+
+/// Where the log ends within a session, an accepted recipient is not yet a callout: its message may come.
+#[test]
+fn what_is_under_way_at_the_end_of_a_log_shows_nothing() {
+    let connect = "Nov 21 10:00:00 mx postfix/smtpd[7]: connect from a.example[192.0.2.1]\n";
+    let reject = "Nov 21 10:00:01 mx postfix/smtpd[7]: NOQUEUE: reject: RCPT from a.example[192.0.2.1]: 550 5.1.1 <u@e.example>: \
+                  Recipient address rejected: User unknown in virtual mailbox table; from=<> to=<u@e.example> proto=ESMTP helo=<a>\n";
+    let accept = "Nov 21 10:00:02 mx postfix/smtpd[7]: 5DCA641C21: client=a.example[192.0.2.1]\n";
+    let leave = "Nov 21 10:00:03 mx postfix/smtpd[7]: disconnect from a.example[192.0.2.1] ehlo=1 mail=1 rcpt=1 quit=1 commands=4\n";
+    let check = |lines: &[&str], expected: Kind| {
+        let sessions = sessions(lines.concat().as_bytes());
+        assert_eq!(
+            sessions.iter().map(|session| session.kinds).collect::<Vec<_>>(),
+            [Kinds::default().with(expected)],
+            "{lines:?}"
+        );
+    };
+    check(&[connect, accept], Kind::Noise);
+    check(&[connect, reject], Kind::NullRejected);
+    check(&[connect, reject, accept], Kind::NullRejected);
+    check(&[connect, accept, leave], Kind::ProbeSenderUnseen);
 }
