@@ -1,20 +1,21 @@
 //! Queries over kept connections, TLS and plain TCP, beside hickory-server with a handler that does nothing.
 //!
 //! Both servers are processes of their own on loopback, and one client asks them in turn: some connections, on each so many
-//! queries in one write, and the next when all their answers are there. What counts is the processor time of the
-//! server's threads, so that the client may have the other processor. Every answer is looked at.
+//! queries under way. What counts is the processor time of the server's threads, so that the client may have the other
+//! processor. Every answer is looked at, and nothing is waited for without a deadline.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
-use std::{fs, io};
+use std::{fs, io, thread};
 
 use hickory_server::Server;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
@@ -24,7 +25,7 @@ use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::queries::{self, A, Datagrams};
-use crate::suite::{self, Shape, Suite, ZONE, fail};
+use crate::suite::{self, Shape, Sizes, Suite, ZONE, fail};
 use crate::table::{Table, Target};
 use crate::timing::median;
 use crate::versus::{Cpu, Nothing};
@@ -33,12 +34,16 @@ use crate::versus::{Cpu, Nothing};
 const CONNECTIONS: usize = 8;
 /// Different queries, half of them listed; each connection asks them again and again.
 const QUERIES: usize = 1 << 12;
-/// Queries in one write where they are pipelined: what a resolver with work to do sends at once.
+/// Queries under way on a connection where they are pipelined: what a resolver with work to do sends.
 const PIPELINED: usize = 16;
-/// Rounds, in each of which the servers take turns.
-const ROUNDS: usize = 5;
-/// How long a round takes, and how long a quick one.
-const LASTS: [Duration; 2] = [Duration::from_secs(2), Duration::from_millis(300)];
+/// Rounds, in each of which the servers take turns, and how long a turn takes.
+const ROUNDS: (usize, Duration) = (7, Duration::from_secs(1));
+/// The same of a quick run.
+const ROUNDS_QUICK: (usize, Duration) = (1, Duration::from_millis(300));
+/// How long a server may take until it is ready, which it is within a second where nothing else runs.
+const START_MAX: Duration = Duration::from_secs(60);
+/// How long a turn may take beyond its time, for connecting and for the last answers: a server that loses one never sends it.
+const TURN_EXTRA_MAX: Duration = Duration::from_secs(20);
 /// The least that is wanted over TLS, queries a second and core, which is at most so many µs of a core for a query.
 const LEAST_QPS: f64 = 60_000.0;
 /// Entries of the list.
@@ -50,12 +55,25 @@ const HICKORY_ANSWERS: usize = 2 * PIPELINED;
 /// Threads of hickory-server's runtime: as many as serve streams in ours.
 const HICKORY_THREADS: usize = 2;
 
-/// What is measured: label, over TLS, queries in one write.
-const CASES: [(&str, bool, usize); 4] = [
-    ("DNS over TLS, kept connections, pipelined", true, PIPELINED),
-    ("DNS over TLS, kept connections, one query at a time", true, 1),
-    ("plain TCP, kept connections, pipelined", false, PIPELINED),
-    ("plain TCP, kept connections, one query at a time", false, 1),
+/// One thing that is measured.
+struct Case {
+    /// What the row says.
+    label: &'static str,
+    /// Whether over TLS.
+    tls: bool,
+    /// Queries under way on each connection.
+    depth: usize,
+    /// Answers that have to be there before queries follow them.
+    refill: usize,
+}
+
+/// What is measured.
+const CASES: [Case; 5] = [
+    Case { label: "DNS over TLS, 16 queries under way", tls: true, depth: PIPELINED, refill: 1 },
+    Case { label: "DNS over TLS, 16 queries, then 16 answers", tls: true, depth: PIPELINED, refill: PIPELINED },
+    Case { label: "DNS over TLS, one query at a time", tls: true, depth: 1, refill: 1 },
+    Case { label: "plain TCP, 16 queries under way", tls: false, depth: PIPELINED, refill: 1 },
+    Case { label: "plain TCP, one query at a time", tls: false, depth: 1, refill: 1 },
 ];
 
 /// A server that was started here, and ends with this.
@@ -64,6 +82,8 @@ struct Running {
     child: Child,
     /// Where it takes plain TCP, and TLS.
     addresses: [SocketAddr; 2],
+    /// What it is called.
+    name: &'static str,
     /// Whether it has the list; if not, it denies everything.
     has_list: bool,
 }
@@ -86,44 +106,47 @@ struct Turn {
 
 /// What all connections of the client share.
 struct Load {
-    /// The writes, each with its queries.
-    writes: Vec<Vec<u8>>,
-    /// Queries in one write.
-    depth: usize,
+    /// The queries, each with its length before it; the ID is the place.
+    queries: Arc<Vec<Vec<u8>>>,
+    /// How they are asked.
+    case: &'static Case,
     /// Whether every second query is about something listed.
     has_list: bool,
+    /// When to ask no more.
+    end: Instant,
 }
 
 /// Fill the section.
 pub fn run(suite: &Suite, table: &mut Table) {
-    let quick = suite.sizes.rounds < ROUNDS;
-    let (rounds, lasts) = if quick { (1, LASTS[1]) } else { (ROUNDS, LASTS[0]) };
+    let quick = suite.sizes.rounds < Sizes::FULL.rounds;
+    let (rounds, lasts) = if quick { ROUNDS_QUICK } else { ROUNDS };
     let list = suite.list(Shape::Hosts, ENTRIES);
     let subjects = queries::about_hosts(&suite::hosts(ENTRIES), QUERIES / 2);
     let asked: Vec<u32> = subjects.hits.iter().zip(&subjects.misses).flat_map(|(&hit, &miss)| [hit, miss]).collect();
-    let datagrams = Datagrams::about(&asked, A, false);
+    let queries = Arc::new(framed(&Datagrams::about(&asked, A, false)));
     let trusted = put_certificate(suite.dir());
     let servers = [ours(suite.dir(), &list.path), hickory(suite.dir())];
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.unwrap_or_else(|error| fail(&format!("no runtime for the client: {error}")));
-    for (label, tls, depth) in CASES {
+    for case in &CASES {
         let mut turns = [Vec::new(), Vec::new()];
-        let connector = tls.then(|| connector(&trusted));
+        let connector = case.tls.then(|| connector(&trusted));
         for round in 0..rounds {
             // The one that begins changes, so that neither always has the warmer machine.
             for at in [round % 2, 1 - round % 2] {
-                let server = &servers[at];
-                let writes = framed(&datagrams, depth);
-                let load = Arc::new(Load { writes, depth, has_list: server.has_list });
-                turns[at].push(runtime.block_on(turn(server, connector.as_ref(), &load, lasts)));
+                let asking = turn(&servers[at], connector.as_ref(), case, &queries, lasts);
+                let limited = async { timeout(lasts + TURN_EXTRA_MAX, asking).await };
+                let turn = runtime.block_on(limited).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+                let told = |error| fail(&format!("{}, {}: {error}", servers[at].name, case.label));
+                turns[at].push(turn.unwrap_or_else(told));
             }
         }
-        row(table, label, tls && depth == PIPELINED, &turns);
+        row(table, case, &turns);
     }
 }
 
 /// Add the row of a case. Values are µs of a core for a query, since a target is an upper bound.
-fn row(table: &mut Table, label: &str, judged: bool, turns: &[Vec<Turn>; 2]) {
+fn row(table: &mut Table, case: &Case, turns: &[Vec<Turn>; 2]) {
     let middle = |turns: &[Turn], of: fn(&Turn) -> f64| median(&mut turns.iter().map(of).collect::<Vec<_>>());
     let [ours, theirs] = [&turns[0], &turns[1]].map(|turns| middle(turns, |turn| turn.qps_core));
     let text = format!(
@@ -131,47 +154,44 @@ fn row(table: &mut Table, label: &str, judged: bool, turns: &[Vec<Turn>; 2]) {
         middle(&turns[0], |turn| turn.qps),
         middle(&turns[1], |turn| turn.qps)
     );
-    let least = if judged { theirs.max(LEAST_QPS) } else { theirs };
+    let least = if case.tls { theirs.max(LEAST_QPS) } else { theirs };
     let wanted =
-        if judged { format!("≥ {LEAST_QPS:.0} and hickory-server's") } else { "≥ hickory-server's".to_owned() };
+        if case.tls { format!("≥ {LEAST_QPS:.0} and hickory-server's") } else { "≥ hickory-server's".to_owned() };
     let target = Target { most: 1e6 / least, text: wanted };
-    table.row(label, 1e6 / ours, text, Some(&target), None);
+    table.row(case.label, 1e6 / ours, text, Some(&target), None);
 }
 
-/// The queries with their lengths before them, so many in each write.
-fn framed(datagrams: &Datagrams, depth: usize) -> Vec<Vec<u8>> {
-    let all: Vec<&[u8]> = datagrams.iter().collect();
-    let frame = |datagram: &&[u8]| [&(datagram.len() as u16).to_be_bytes()[..], datagram].concat();
-    all.chunks(depth).map(|some| some.iter().flat_map(frame).collect()).collect()
+/// The queries, each with its length before it.
+fn framed(datagrams: &Datagrams) -> Vec<Vec<u8>> {
+    datagrams.iter().map(|datagram| [&(datagram.len() as u16).to_be_bytes()[..], datagram].concat()).collect()
 }
 
 /// Ask one server for some time.
-async fn turn(server: &Running, connector: Option<&TlsConnector>, load: &Arc<Load>, lasts: Duration) -> Turn {
+async fn turn(
+    server: &Running,
+    connector: Option<&TlsConnector>,
+    case: &'static Case,
+    queries: &Arc<Vec<Vec<u8>>>,
+    lasts: Duration,
+) -> io::Result<Turn> {
     let mut streams = Vec::new();
     for _ in 0..CONNECTIONS {
-        let stream = connect(server.addresses[usize::from(connector.is_some())], connector).await;
-        streams.push(stream.unwrap_or_else(|error| fail(&format!("no connection to the server: {error}"))));
+        streams.push(connect(server.addresses[usize::from(case.tls)], connector).await?);
     }
     let (pids, begin) = ([server.child.id()], Instant::now());
     let before = Cpu::of(&pids);
-    let asking: Vec<_> = streams
-        .into_iter()
-        .enumerate()
-        .map(|(at, stream)| tokio::spawn(ask(stream, Arc::clone(load), at, begin + lasts)))
-        .collect();
+    let queries = Arc::clone(queries);
+    let load = Arc::new(Load { queries, case, has_list: server.has_list, end: begin + lasts });
+    let asking: Vec<_> =
+        streams.into_iter().enumerate().map(|(at, stream)| tokio::spawn(ask(stream, Arc::clone(&load), at))).collect();
     let (mut answered, mut kept) = (0, Vec::new());
     for asked in asking {
-        match asked.await {
-            Ok(Ok((count, stream))) => {
-                answered += count;
-                kept.push(stream);
-            }
-            Ok(Err(error)) => fail(&format!("a server failed under load: {error}")),
-            Err(error) => fail(&format!("the client failed: {error}")),
-        }
+        let (count, stream) = asked.await.map_err(io::Error::other)??;
+        answered += count;
+        kept.push(stream);
     }
     let (cpu_ns, _) = Cpu::of(&pids).since(&before);
-    Turn { qps_core: answered as f64 / (cpu_ns / 1e9), qps: answered as f64 / begin.elapsed().as_secs_f64() }
+    Ok(Turn { qps_core: answered as f64 / (cpu_ns / 1e9), qps: answered as f64 / begin.elapsed().as_secs_f64() })
 }
 
 /// Any stream of octets.
@@ -189,43 +209,45 @@ async fn connect(address: SocketAddr, connector: Option<&TlsConnector>) -> io::R
 }
 
 /// Ask until the time is over; how many answers came, and the stream, which stays open until all are done.
-async fn ask(
-    mut stream: Box<dyn Stream>,
-    load: Arc<Load>,
-    at: usize,
-    end: Instant,
-) -> io::Result<(u64, Box<dyn Stream>)> {
-    let (mut answered, mut input, mut len) = (0, vec![0; 16 * 1024], 0);
+async fn ask(mut stream: Box<dyn Stream>, load: Arc<Load>, at: usize) -> io::Result<(u64, Box<dyn Stream>)> {
+    let n = load.queries.len();
     // Each begins elsewhere.
-    for turn in (0..load.writes.len()).cycle().skip(at * load.writes.len() / CONNECTIONS) {
-        if Instant::now() >= end {
-            break;
-        }
-        stream.write_all(&load.writes[turn]).await?;
-        stream.flush().await?;
-        // A bit for each query without an answer.
-        let mut waiting = u32::MAX >> (32 - load.depth);
-        while waiting != 0 {
-            match stream.read(&mut input[len..]).await? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                more => len += more,
+    let mut ids = (0..n).cycle().skip(at * n / CONNECTIONS);
+    let (mut waiting, mut under_way, mut answered) = (vec![false; n], 0, 0);
+    let (mut output, mut input, mut len) = (Vec::new(), vec![0; 16 * 1024], 0);
+    loop {
+        if Instant::now() >= load.end {
+            if under_way == 0 {
+                return Ok((answered, stream));
             }
-            let mut rest = &input[..len];
-            while let Some((answer, after)) = split(rest) {
-                let index = judge(answer, load.has_list)?.wrapping_sub(turn * load.depth);
-                if index >= load.depth || waiting & 1 << index == 0 {
-                    return Err(io::Error::other("an answer came to what was not asked"));
-                }
-                waiting &= !(1 << index);
-                answered += 1;
-                rest = after;
+        } else if load.case.depth - under_way >= load.case.refill {
+            output.clear();
+            for id in ids.by_ref().take(load.case.depth - under_way) {
+                waiting[id] = true;
+                output.extend_from_slice(&load.queries[id]);
             }
-            let left = rest.len();
-            input.copy_within(len - left..len, 0);
-            len = left;
+            under_way = load.case.depth;
+            stream.write_all(&output).await?;
+            stream.flush().await?;
         }
+        match stream.read(&mut input[len..]).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            more => len += more,
+        }
+        let mut rest = &input[..len];
+        while let Some((answer, after)) = split(rest) {
+            let id = judge(answer, load.has_list)?;
+            if !waiting.get_mut(id).is_some_and(std::mem::take) {
+                return Err(io::Error::other("an answer came to what was not asked"));
+            }
+            under_way -= 1;
+            answered += 1;
+            rest = after;
+        }
+        let left = rest.len();
+        input.copy_within(len - left..len, 0);
+        len = left;
     }
-    Ok((answered, stream))
 }
 
 /// The first message and what follows, if all of it is there.
@@ -283,7 +305,7 @@ fn ours(dir: &Path, list: &Path) -> Running {
     fs::write(&settings, text).unwrap_or_else(|error| fail(&format!("{}: {error}", settings.display())));
     let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
     command.args(["serve", "--config"]).arg(&settings);
-    start(command, true)
+    start(command, "dnsbld", true)
 }
 
 /// Start hickory-server, which is this program once more.
@@ -291,17 +313,22 @@ fn hickory(dir: &Path) -> Running {
     let program = std::env::current_exe().unwrap_or_else(|error| fail(&format!("this program is not found: {error}")));
     let mut command = Command::new(program);
     command.args(["child", "hickory-streams"]).arg(dir.join("cert.pem")).arg(dir.join("key.pem"));
-    start(command, false)
+    start(command, "hickory-server", false)
 }
 
 /// Start a server and wait until it is ready.
-fn start(mut command: Command, has_list: bool) -> Running {
+fn start(mut command: Command, name: &'static str, has_list: bool) -> Running {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-    let child = child.unwrap_or_else(|error| fail(&format!("a server does not start: {error}")));
-    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-    let mut running = Running { child, addresses: [unknown; 2], has_list };
-    let output = running.child.stdout.take().unwrap_or_else(|| fail("a server has no output"));
-    for line in BufReader::new(output).lines().map_while(Result::ok) {
+    let child = child.unwrap_or_else(|error| fail(&format!("{name} does not start: {error}")));
+    let mut running = Running { child, name, addresses: [SocketAddr::from(([0, 0, 0, 0], 0)); 2], has_list };
+    let output = running.child.stdout.take().unwrap_or_else(|| fail(&format!("{name} has no output")));
+    // Reading can not be given up, so another thread does it; it ends with the server.
+    let (lines, read) = mpsc::channel();
+    thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
+    let end = Instant::now() + START_MAX;
+    loop {
+        let line = read.recv_timeout(end.saturating_duration_since(Instant::now()));
+        let line = line.unwrap_or_else(|_| fail(&format!("{name} ended or was not ready within {START_MAX:?}")));
         let (at, text) = match (line.strip_prefix("listening on "), line.strip_prefix("tls on ")) {
             _ if line.starts_with("ready") => return running,
             (Some(text), _) => (0, text),
@@ -312,7 +339,6 @@ fn start(mut command: Command, has_list: bool) -> Running {
             running.addresses[at] = address;
         }
     }
-    fail("a server ended before it was ready")
 }
 
 /// Be hickory-server over TCP and TLS until killed.
