@@ -136,7 +136,9 @@ pub fn run(suite: &Suite, table: &mut Table) {
             for at in [round % 2, 1 - round % 2] {
                 let asking = turn(&servers[at], connector.as_ref(), case, &queries, lasts);
                 let limited = async { timeout(lasts + TURN_EXTRA_MAX, asking).await };
-                let turn = runtime.block_on(limited).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+                let late =
+                    || io::Error::other(format!("a connection or an answer was not there within {TURN_EXTRA_MAX:?}"));
+                let turn = runtime.block_on(limited).unwrap_or_else(|_| Err(late()));
                 let told = |error| fail(&format!("{}, {}: {error}", servers[at].name, case.label));
                 turns[at].push(turn.unwrap_or_else(told));
             }
