@@ -193,6 +193,9 @@ async fn turn(
         kept.push(stream);
     }
     let (cpu_ns, _) = Cpu::of(&pids).since(&before);
+    if cpu_ns == 0.0 {
+        return Err(io::Error::other("the system does not tell its processor time in /proc/PID/task/*/schedstat"));
+    }
     Ok(Turn { qps_core: answered as f64 / (cpu_ns / 1e9), qps: answered as f64 / begin.elapsed().as_secs_f64() })
 }
 
