@@ -1,4 +1,4 @@
-//! The figures of the server: load time, memory, look-up, wire to wire and instruction counts, as one table.
+//! The figures of the server: load time, memory, look-up, wire to wire, streams and instruction counts, as one table.
 //!
 //! `cargo bench` runs everything at full size, `cargo bench -- --quick` the same at small sizes within seconds;
 //! `bench/README.md` says what each figure means. The program runs itself again for what must be measured in a
@@ -8,6 +8,7 @@
 
 mod cache;
 mod counts;
+mod dot;
 mod feed;
 mod guard;
 mod lists;
@@ -43,12 +44,13 @@ struct Options {
 type Section = fn(&Suite, &mut Table);
 
 /// The sections in the order they run, with the function that fills the table.
-const SECTIONS: [(&str, Section); 8] = [
+const SECTIONS: [(&str, Section); 9] = [
     ("load", load::run),
     ("memory", memory::run),
     ("lookup", lookup::run),
     ("wire", wire::run),
     ("reload", reload::run),
+    ("dot", dot::run),
     ("counts", counts::run),
     ("cache", cache::run),
     ("feed", feed::run),
@@ -62,7 +64,7 @@ const HELP: &str = "\
 cargo bench [-- [--quick] [--only SECTION]...]
 
   --quick          small lists and few queries; targets are shown, not judged
-  --only SECTION   load, memory, lookup, wire, reload, counts, cache or feed; may be repeated
+  --only SECTION   load, memory, lookup, wire, reload, dot, counts, cache or feed; may be repeated
 
 DNSBLD_BENCH_TABLE=FILE writes the table to FILE as well.
 
@@ -129,7 +131,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
                 Some(name) if SECTIONS.iter().any(|(section, _)| section == name) => options.only.push(name.clone()),
                 _ => {
                     return Err(
-                        "`--only` wants one of load, memory, lookup, wire, reload, counts, cache and feed".to_owned()
+                        "`--only` wants one of load, memory, lookup, wire, reload, dot, counts, cache and feed".to_owned()
                     );
                 }
             },
@@ -188,6 +190,7 @@ fn child(args: &[String]) -> ExitCode {
         ["load", kind, file] => load::child(kind, file),
         ["memory", kind, file, warm] => memory::child(kind, file, warm),
         ["count", case, kind, file] => counts::child(case, kind, file),
+        ["hickory-streams", certificate, key] => dot::child(certificate, key),
         _ if versus::child(&args) => {}
         _ => {
             eprintln!("`child` is for the bench program itself");

@@ -12,7 +12,7 @@ use hickory_server::zone_handler::MessageResponseBuilder;
 use crate::suite::fail;
 
 /// Answers everything at once.
-struct Nothing;
+pub struct Nothing;
 
 #[async_trait]
 impl RequestHandler for Nothing {

@@ -29,7 +29,9 @@ use std::time::{Duration, Instant};
 use crate::lists::Rng;
 use crate::suite::{ZONE, fail};
 
+pub use hickory::Nothing;
 use list::Entries;
+pub use machine::Cpu;
 use plan::{Cell, ListPlan, Plan};
 use results::Results;
 use servers::{Given, LIST, MASTER, Server, Which};
