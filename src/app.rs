@@ -7,6 +7,7 @@ mod listing;
 mod load;
 mod public;
 mod relation;
+mod secrets;
 mod serve;
 mod top;
 
@@ -84,7 +85,7 @@ pub fn query(
     Ok(Exit::Done)
 }
 
-/// Tell every problem in settings and zone files. Errors: the output can not be written.
+/// Tell every problem in settings, in the secrets and certificates that they name, and in zone files. Errors: the output can not be written.
 pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let now = clock::now_s();
     let mut report = Report::new(out, args.json);
@@ -95,6 +96,7 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
         match Settings::read(file) {
             Ok(settings) => {
                 settings.warnings.iter().for_each(|warning| report.tell(warning));
+                secrets::findings(&settings).iter().for_each(|finding| report.tell(finding));
                 if let Some(source) = settings.acl.source() {
                     check::files(&source, now, &mut report);
                 }

@@ -54,7 +54,8 @@ Exit codes:
 const CHECK_HELP: &str = "\
 Every finding is printed with file, line and column, then a summary of each dataset. With --config the test \
 entries of RFC 5782 section 5 are looked up as well: 127.0.0.2, ::FFFF:7F00:2 and the name `test` should be \
-listed, 127.0.0.1, ::FFFF:7F00:1 and the name `invalid` must not be.
+listed, 127.0.0.1, ::FFFF:7F00:1 and the name `invalid` must not be; and cookie secrets, certificate \
+and key must be such as `serve` takes.
 
 With --json each finding and each summary is one line: {\"severity\", \"file\", \"line\", \"column\", \"message\", \
 \"hint\"}. The severity is \"error\", \"warning\" or, for a summary, \"info\"; line and column are 0 where the whole \
@@ -204,7 +205,7 @@ pub enum Command {
 /// What `check` looks at: settings with all their files, or the files of one dataset.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct CheckArgs {
-    /// The settings; all their zones are checked
+    /// The settings; they and the files that they name are checked: zones, cookie secrets, certificate and key
     #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "kind"], required_unless_present = "files")]
     pub config: Option<PathBuf>,
     /// Zone files, read together as one dataset

@@ -41,6 +41,7 @@ use crate::serve::tls::Certificates;
 use crate::serve::udp::{BATCH_DEFAULT, UdpOptions, UdpServer, UdpWorkers};
 use crate::stats::Registry;
 use crate::sys;
+use crate::sys::signals::Stop;
 use crate::zone::{Publisher, ZoneState};
 
 /// Threads for streams and HTTP: they carry little, and queries over UDP have threads of their own.
@@ -290,19 +291,13 @@ struct Signals {
     /// Reread settings and files.
     hangup: Signal,
     /// Stop.
-    terminate: Signal,
-    /// Stop.
-    interrupt: Signal,
+    stop: Stop,
 }
 
 impl Signals {
     /// Take them over from the system. Errors: it has no room for more handlers.
     fn take() -> std::io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
+        Ok(Self { hangup: signal(SignalKind::hangup())?, stop: Stop::take()? })
     }
 }
 
@@ -515,8 +510,7 @@ impl Running {
         loop {
             tokio::select! {
                 _ = signals.hangup.recv() => self.reread(),
-                _ = signals.terminate.recv() => return,
-                _ = signals.interrupt.recv() => return,
+                () = signals.stop.asked() => return,
             }
         }
     }

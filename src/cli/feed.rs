@@ -62,7 +62,7 @@ Prints a JSON line for each session, when it ends: {\"file\", \"line_start\", \"
 JSON line for each line of interest. `data` counts BDAT too; the null sender is written `<>`; addresses that the log does not show are \
 not listed. A session is complete if it begins and ends in the file.
 
-Each file is read by itself; gzip is unpacked.
+Each file is read by itself; gzip is unpacked. What can not be read is told at the end, and keeps no other file from being shown.
 
 Examples:
   dnsbld feed sessions --format postfix --timezone Europe/Berlin --year 2026 mail.log.1 mail.log
@@ -70,7 +70,7 @@ Examples:
 
 Exit codes:
   0  done
-  1  failure
+  1  failure, or a file that can not be read
   2  wrong usage";
 
 /// More on `feed explain`.

@@ -16,6 +16,9 @@ pub(super) fn settings(settings: &mut Settings, map: &Map<'_>) -> Result<(), Set
     relation::check(settings, map)?;
     public::check(settings, map)?;
     tls::check(settings, map)?;
+    if settings.dns.cookies.secret_file.is_some() {
+        settings.places.cookie_secrets = map.position(&["dns", "cookies", "secret-file"].map(Step::Key));
+    }
     let mut seen = HashMap::new();
     for (at, zone) in settings.zones.iter_mut().enumerate() {
         let path = [Step::Key("zone"), Step::Index(at), Step::Key("name")];

@@ -36,7 +36,9 @@ pub use listing::{Export, FeedMode, Policy, Protection, Weights};
 pub use page::Page;
 pub use public::{ForwardedHeader, Public};
 pub use relation::Relation;
-pub use schema::{Acl, AnyAnswer, Authority, Dataset, Dns, Guard, Http, Load, OnExpire, Settings, Tcp, Workers, Zone};
+pub use schema::{
+    Acl, AnyAnswer, Authority, Dataset, Dns, FilePlaces, Guard, Http, Load, OnExpire, Settings, Tcp, Workers, Zone,
+};
 pub use tls::{Tls, TlsVersion};
 
 use crate::diag::{Diagnostic, Severity};

@@ -27,6 +27,9 @@ pub struct Settings {
     /// What is allowed but hardly meant; severity is always a warning.
     #[serde(skip)]
     pub warnings: Vec<Diagnostic>,
+    /// Where some files are named.
+    #[serde(skip)]
+    pub places: FilePlaces,
     /// Directory for what outlives the process.
     #[serde(deserialize_with = "values::path")]
     pub state_dir: PathBuf,
@@ -51,11 +54,22 @@ pub struct Settings {
     pub zones: Vec<Zone>,
 }
 
+/// Line and column of settings that name files, for what `dnsbld check` finds in these. They stand apart from their sections, which
+/// are the same wherever they stand in the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FilePlaces {
+    /// `secret-file` of `[dns.cookies]`.
+    pub cookie_secrets: (u32, u32),
+    /// `certificate-file` and `key-file` of `[tls]`.
+    pub certificate: [(u32, u32); 2],
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             file: Path::new("").into(),
             warnings: Vec::new(),
+            places: FilePlaces::default(),
             state_dir: "/var/lib/dnsbld".into(),
             dns: Dns::default(),
             tls: Tls::default(),

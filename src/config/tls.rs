@@ -61,7 +61,15 @@ impl TlsVersion {
     pub(super) const ALL: [(Self, &'static str); 2] = [(Self::V12, "1.2"), (Self::V13, "1.3")];
 }
 
-/// Check what only the whole tells. Errors: the first thing that can not be.
+impl Settings {
+    /// Whether anything is served that wants a certificate.
+    pub fn wants_certificate(&self) -> bool {
+        let (tls, public) = (&self.tls, &self.public);
+        !tls.dot_listen.is_empty() || !tls.doq_listen.is_empty() || (public.enabled && public.tls)
+    }
+}
+
+/// Check what only the whole tells, and note where the files are named. Errors: the first thing that can not be.
 pub(super) fn check(settings: &mut Settings, map: &Map<'_>) -> Result<(), SettingsError> {
     let (tls, public) = (&settings.tls, &settings.public);
     let path = |key| [Step::Key("tls"), Step::Key(key)];
@@ -98,8 +106,9 @@ pub(super) fn check(settings: &mut Settings, map: &Map<'_>) -> Result<(), Settin
             format!("`doq-listen` in [tls] is {address}, which [dns] or [public] takes for UDP; give it another port");
         return Err(map.fault(&path("doq-listen"), message));
     }
-    let wanted = !tls.dot_listen.is_empty() || !tls.doq_listen.is_empty() || (public.enabled && public.tls);
-    if wanted && tls.certificate_file.is_none() {
+    if tls.certificate_file.is_some() {
+        settings.places.certificate = ["certificate-file", "key-file"].map(|key| map.position(&path(key)));
+    } else if settings.wants_certificate() {
         let (line, column) = map.position(&path("certificate-file"));
         settings.warnings.push(Diagnostic {
             severity: Severity::Warning,

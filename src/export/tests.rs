@@ -9,7 +9,7 @@ use crate::dataset::Kind;
 use crate::serve::answer::{Context, Outcome, Policy, Transport, handle};
 use crate::wire::name::Name;
 use crate::zone::{Snapshot, Zone, ZoneSettings, ZoneState};
-use crate::zonefile::{self, Source};
+use crate::zonefile;
 
 /// Records by type and spelling, with their TTLs.
 type Records = BTreeSet<(u16, u32, Vec<u8>)>;
@@ -311,13 +311,6 @@ fn reversed(address: u32) -> String {
 
 /// A zone of these datasets, each of one file.
 fn zone(files: &[(Kind, String)]) -> Zone {
-    let dir = tempfile::tempdir().unwrap();
-    let datasets = files.iter().enumerate().map(|(n, (kind, text))| {
-        let path = dir.path().join(n.to_string());
-        std::fs::write(&path, text).unwrap();
-        let source = Source { kind: *kind, files: vec![path], options: Default::default() };
-        Arc::new(zonefile::read(&source, 0, &mut |_| {}).unwrap().dataset)
-    });
     let settings = ZoneSettings {
         name: "z.test".parse().unwrap(),
         ns: Vec::new(),
@@ -331,7 +324,7 @@ fn zone(files: &[(Kind, String)]) -> Zone {
         retired: None,
         wrong_kind: None,
     };
-    Zone::build(settings, 0, 1, ZoneState::Ready, datasets.collect())
+    Zone::build(settings, 0, 1, ZoneState::Ready, zonefile::testing::datasets(files))
 }
 
 /// Take the addresses off `at $`, where a wildcard can not have the one that was asked about.

@@ -30,6 +30,7 @@ use crate::serve::udp::{UdpOptions, UdpServer, UdpWorkers};
 use crate::stats::Registry;
 use crate::sys;
 use crate::sys::service::{Handed, Notifier, take_sockets};
+use crate::sys::signals::Stop;
 use crate::zone::{Publisher, Reader, ZoneSettings, ZoneState};
 
 /// Threads for streams.
@@ -268,9 +269,7 @@ struct Signals {
     /// Tell them and begin at zero.
     user2: Signal,
     /// Stop.
-    terminate: Signal,
-    /// Stop.
-    interrupt: Signal,
+    stop: Stop,
 }
 
 impl Signals {
@@ -280,8 +279,7 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             user1: signal(SignalKind::user_defined1())?,
             user2: signal(SignalKind::user_defined2())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
+            stop: Stop::take()?,
         })
     }
 }
@@ -321,12 +319,7 @@ impl Server<'_> {
         let mut statistics = Statistics::start(Arc::clone(&self.registry), zones, target, self.text.clone());
         let stopped = tokio::select! {
             _ = first_pass => false,
-            () = async {
-                tokio::select! {
-                    _ = signals.terminate.recv() => {}
-                    _ = signals.interrupt.recv() => {}
-                }
-            } => true,
+            () = signals.stop.asked() => true,
         };
         let mut serving = None;
         let mut writer = None;
@@ -434,8 +427,7 @@ impl Server<'_> {
                     statistics.write();
                     statistics.reset();
                 }
-                _ = signals.terminate.recv() => return,
-                _ = signals.interrupt.recv() => return,
+                () = signals.stop.asked() => return,
             }
         }
     }

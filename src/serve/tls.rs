@@ -236,14 +236,7 @@ fn read(source: &CertificateSource, provider: &CryptoProvider) -> Result<Certifi
     match source {
         CertificateSource::Files { certificate, key } => {
             let (chain, secret) = (read_chain(certificate)?, read_key(key)?);
-            let pair = |error: rustls::Error| CertificateError::Pair {
-                certificate: certificate.clone(),
-                key: key.clone(),
-                why: error.to_string(),
-            };
-            let certified = CertifiedKey::from_der(chain, secret, provider).map_err(pair)?;
-            certified.keys_match().map_err(pair)?;
-            Ok(certified)
+            pair((certificate, chain), (key, secret), provider)
         }
         CertificateSource::SelfSigned(names) => {
             let made = |error: &dyn std::error::Error| CertificateError::Made(error.to_string());
@@ -251,6 +244,31 @@ fn read(source: &CertificateSource, provider: &CryptoProvider) -> Result<Certifi
             let key = PrivatePkcs8KeyDer::from(pair.signing_key.serialize_der()).into();
             CertifiedKey::from_der(vec![pair.cert.der().clone()], key, provider).map_err(|error| made(&error))
         }
+    }
+}
+
+/// A chain and a key as a pair, each with its file.
+fn pair(
+    (certificate, chain): (&Path, Vec<CertificateDer<'static>>),
+    (key, secret): (&Path, PrivateKeyDer<'static>),
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, CertificateError> {
+    let bad = |error: rustls::Error| CertificateError::Pair {
+        certificate: certificate.to_owned(),
+        key: key.to_owned(),
+        why: error.to_string(),
+    };
+    let certified = CertifiedKey::from_der(chain, secret, provider).map_err(bad)?;
+    certified.keys_match().map_err(bad)?;
+    Ok(certified)
+}
+
+/// What keeps these files from being served: of the certificate, and of the key or of the two together. For `dnsbld check`, which
+/// tells all at once; [`Certificates::open`] refuses exactly these files.
+pub fn problems(certificate: &Path, key: &Path) -> [Option<CertificateError>; 2] {
+    match (read_chain(certificate), read_key(key)) {
+        (Ok(chain), Ok(secret)) => [None, pair((certificate, chain), (key, secret), &ring::default_provider()).err()],
+        (chain, secret) => [chain.err(), secret.err()],
     }
 }
 
@@ -292,7 +310,7 @@ mod tests {
     use super::*;
 
     /// Write a fresh pair into a directory; the certificate's octets.
-    fn pair(dir: &Path, certificate: &str, key: &str) -> Vec<u8> {
+    fn made(dir: &Path, certificate: &str, key: &str) -> Vec<u8> {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         std::fs::write(dir.join(certificate), made.cert.pem()).unwrap();
         std::fs::write(dir.join(key), made.signing_key.serialize_pem()).unwrap();
@@ -307,11 +325,18 @@ mod tests {
     #[test]
     fn a_bad_pair_is_refused_with_a_sentence() {
         let dir = tempfile::tempdir().unwrap();
-        let told = || Certificates::open(source(dir.path())).unwrap_err().to_string();
+        // The first problem is the one for which it is refused.
+        let told = || {
+            let problems = problems(&dir.path().join("c"), &dir.path().join("k"));
+            let refused = Certificates::open(source(dir.path())).unwrap_err().to_string();
+            assert_eq!(problems.into_iter().flatten().next().map(|problem| problem.to_string()), Some(refused.clone()));
+            refused
+        };
         assert!(told().contains("/c can not be read: No such file"), "{}", told());
-        pair(dir.path(), "c", "k");
+        made(dir.path(), "c", "k");
         Certificates::open(source(dir.path())).unwrap();
-        pair(dir.path(), "other", "k");
+        assert!(problems(&dir.path().join("c"), &dir.path().join("k")).iter().all(Option::is_none));
+        made(dir.path(), "other", "k");
         assert!(told().contains("can not be used with the key"), "{}", told());
         std::fs::write(dir.path().join("k"), "no key").unwrap();
         assert!(told().contains("/k is no private key in PEM form"), "{}", told());
@@ -322,14 +347,14 @@ mod tests {
     #[test]
     fn changed_files_are_taken_once_they_are_settled_and_good() {
         let dir = tempfile::tempdir().unwrap();
-        let first = pair(dir.path(), "c", "k");
+        let first = made(dir.path(), "c", "k");
         let certificates = Certificates::open(source(dir.path())).unwrap();
         let current = || certificates.current.load().cert[0].to_vec();
         // Nothing has changed.
         certificates.look();
         assert_eq!((current(), certificates.reloads()), (first.clone(), [0, 0]));
         // Only the certificate is new: the pair is refused, once.
-        let second = pair(dir.path(), "c", "k2");
+        let second = made(dir.path(), "c", "k2");
         for expected in [[0, 0], [0, 1], [0, 1]] {
             certificates.look();
             assert_eq!((current(), certificates.reloads()), (first.clone(), expected));

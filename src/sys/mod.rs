@@ -1,4 +1,4 @@
-//! What the operating system does for us: datagrams in batches, memory given back, threads pinned, service managers.
+//! What the operating system does for us: datagrams in batches, memory given back, threads pinned, service managers, signals.
 //!
 //! Linux is the target. Other Unixes get a plain receive loop with the same face, see `plain`.
 
@@ -9,6 +9,7 @@ mod ffi;
 mod plain;
 #[cfg(target_os = "linux")]
 pub mod service;
+pub mod signals;
 
 use std::io;
 use std::net::SocketAddr;

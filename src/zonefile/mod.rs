@@ -11,6 +11,8 @@ pub mod record;
 mod rule;
 pub mod special;
 #[cfg(test)]
+pub mod testing;
+#[cfg(test)]
 mod tests;
 pub mod value;
 

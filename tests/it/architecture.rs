@@ -96,6 +96,7 @@ fn only_app_reads_the_settings() {
             "app/listing.rs",
             "app/public.rs",
             "app/relation.rs",
+            "app/secrets.rs",
         ],
         &["crate::config", "config::Settings"],
     );

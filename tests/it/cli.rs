@@ -55,6 +55,64 @@ fn the_samples_are_good_and_are_served() {
 }
 
 #[test]
+fn check_looks_at_secrets_and_certificates_as_serve_does() {
+    const SETTINGS: &str = "[dns]\nlisten = ['127.0.0.1:0']\n\n[dns.cookies]\nsecret-file = 'cookies'\n\n\
+                            [tls]\ncertificate-file = 'cert.pem'\nkey-file = 'key.pem'\ndot-listen = ['127.0.0.1:0']\n\n\
+                            [http]\nenabled = false\n\n\
+                            [[zone]]\nname = 'bl.test'\ndatasets = [{ type = 'ip4set', files = ['bl.zone'] }]\n";
+    let pair = || {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    };
+    let ((certificate, key), (_, other), secret) = (pair(), pair(), "0123456789abcdef".repeat(2));
+    let dir = directory(&[("dnsbld.toml", SETTINGS), ("bl.zone", "127.0.0.2\n")]);
+    // The three files, `None` where there is none, and what is said: place and words.
+    type Case<'c> = ([Option<&'c str>; 3], &'c [(&'c str, &'c str)]);
+    let cases: [Case<'_>; 5] = [
+        ([Some(&secret), Some(&certificate), Some(&key)], &[]),
+        (
+            [None; 3],
+            &[
+                ("5:15", "the cookie secrets in cookies can not be read: No such file"),
+                ("8:20", "cert.pem can not be read: No such file"),
+                ("9:12", "key.pem can not be read: No such file"),
+            ],
+        ),
+        ([Some("0123"), Some(&certificate), Some(&key)], &[("5:15", "cookies:1: a cookie secret was expected")]),
+        (
+            [Some(&secret), Some(&key), Some(&certificate)],
+            &[("8:20", "cert.pem is no certificate in PEM form"), ("9:12", "key.pem is no private key in PEM form")],
+        ),
+        ([Some(&secret), Some(&certificate), Some(&other)], &[("9:12", "can not be used with the key in key.pem")]),
+    ];
+    for (files, expected) in cases {
+        for (name, text) in ["cookies", "cert.pem", "key.pem"].iter().zip(files) {
+            let path = dir.path().join(name);
+            match text {
+                Some(text) => std::fs::write(path, text).unwrap(),
+                // Perhaps there was none before.
+                None => drop(std::fs::remove_file(path)),
+            }
+        }
+        let (text, code) = said(&run(dir.path(), "check --config dnsbld.toml"));
+        let errors: Vec<&str> = text.lines().filter(|line| line.contains(": error: ")).collect();
+        assert_eq!(errors.len(), expected.len(), "{text}");
+        for (error, (place, words)) in errors.iter().zip(expected) {
+            assert!(error.starts_with(&format!("dnsbld.toml:{place}: error: ")) && error.contains(words), "{text}");
+        }
+        assert_eq!(code, Some(i32::from(!expected.is_empty())), "{text}");
+    }
+    // The last of them keeps the server from starting, with the same words.
+    let (text, code) = said(&run(dir.path(), "serve --config dnsbld.toml"));
+    assert!(text.contains("can not be used with the key in key.pem"), "{text}");
+    assert_eq!(code, Some(1), "{text}");
+    // What is not served is not looked at.
+    std::fs::write(dir.path().join("dnsbld.toml"), SETTINGS.replace("dot-listen = ['127.0.0.1:0']", "")).unwrap();
+    let (text, code) = said(&run(dir.path(), "check --config dnsbld.toml"));
+    assert_eq!(code, Some(0), "{text}");
+}
+
+#[test]
 fn check_tells_everything_in_one_run() {
     let dir = directory(&[
         ("dirty", "1.2.3.4\n1.2.3.256\n1.2.3.0/33\nhello world\n1.2.3.5 :0:zero\n$NOSUCH x\n9.9.9.9\n"),

@@ -30,8 +30,8 @@ $DATASET ip6trie @
 ";
 /// A list gone wrong: it lists what no list may.
 const WRONG: &str = ":2:Everybody\n127.0.0.0/8\n";
-/// The settings, everything where a resolver is asked.
-const SETTINGS: &str = "\
+/// The settings that serve the list where a resolver is asked.
+pub const SETTINGS: &str = "\
 [dns]
 listen = [\"127.0.0.1:53\"]
 workers = 1
@@ -43,7 +43,9 @@ listen = \"127.0.0.1:0\"
 name = \"bl.example.net\"
 ns = [\"ns.example.net\"]
 datasets = [{ type = \"combined\", files = [\"list.zone\"] }]
-
+";
+/// A zone of the list gone wrong.
+const WRONG_ZONE: &str = "
 [[zone]]
 name = \"wrong.example.net\"
 ns = [\"ns.example.net\"]
@@ -105,7 +107,10 @@ impl Mail {
 
 /// Serve the lists in the namespace that the thread is in.
 fn serve() -> Server {
-    Server::start(SETTINGS, &[("list.zone", LIST.as_bytes()), ("wrong.zone", WRONG.as_bytes())])
+    Server::start(
+        &(SETTINGS.to_owned() + WRONG_ZONE),
+        &[("list.zone", LIST.as_bytes()), ("wrong.zone", WRONG.as_bytes())],
+    )
 }
 
 /// A file that the documentation shows.

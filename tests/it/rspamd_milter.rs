@@ -3,7 +3,7 @@
 //! The null sender of a listed host is refused with the message it brings, by rspamd's score; the same host's ordinary mail and everybody
 //! else's is taken.
 
-use crate::consumers::{LIST, documented};
+use crate::consumers::{LIST, SETTINGS, documented};
 use crate::daemon::program;
 use crate::machine::{Wire, have};
 use crate::peers::{Postfix, Smtp};
@@ -14,20 +14,6 @@ use crate::skip;
 const OURS: &str = "192.0.2.25";
 /// rspamd's log on its machine.
 const LOG: &str = "/var/log/rspamd/rspamd.log";
-/// The settings of the resolver on the machine, which serves the list.
-const SETTINGS: &str = "\
-[dns]
-listen = [\"127.0.0.1:53\"]
-workers = 1
-
-[http]
-listen = \"127.0.0.1:0\"
-
-[[zone]]
-name = \"bl.example.net\"
-ns = [\"ns.example.net\"]
-datasets = [{ type = \"combined\", files = [\"list.zone\"] }]
-";
 /// rspamd's settings around those of the documentation: the module that asks lists and the milter. The composite's 8 points are enough
 /// to refuse, so that it is seen by the client.
 const RSPAMD: &str = "\

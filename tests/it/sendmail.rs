@@ -3,7 +3,7 @@
 //! It stands on a machine with the settings that Debian ships and the documented lines behind them; clients connect from
 //! addresses that are listed and from one that is not.
 
-use crate::consumers::{LIST, documented};
+use crate::consumers::{LIST, SETTINGS, documented};
 use crate::machine::{Machine, Wire, have, versions};
 use crate::peers::probe;
 use crate::server::Server;
@@ -13,20 +13,8 @@ use crate::skip;
 const PROGRAM: &str = "/usr/libexec/sendmail/sendmail";
 /// Its address.
 const OURS: &str = "192.0.2.25";
-/// The settings of its resolver, which serves the list and the domain of ordinary senders.
-const SETTINGS: &str = "\
-[dns]
-listen = [\"127.0.0.1:53\"]
-workers = 1
-
-[http]
-listen = \"127.0.0.1:0\"
-
-[[zone]]
-name = \"bl.example.net\"
-ns = [\"ns.example.net\"]
-datasets = [{ type = \"combined\", files = [\"list.zone\"] }]
-
+/// What its resolver serves besides the list: the domain of ordinary senders, and no name for an address.
+const ZONES: &str = "
 [[zone]]
 name = \"example.com\"
 ns = [\"ns.example.net\"]
@@ -103,7 +91,7 @@ fn sendmail_refuses_listed_null_senders_alone() {
     }
     let files = [("list.zone", LIST), ("com.zone", "@ A 203.0.113.11\n"), ("none.zone", "none A 127.0.0.9\n")];
     let files = files.map(|(name, text)| (name, text.as_bytes()));
-    let list = machine.inside(|| Server::start(SETTINGS, &files));
+    let list = machine.inside(|| Server::start(&(SETTINGS.to_owned() + ZONES), &files));
     configure(&machine);
     let told = machine.run(&format!("{PROGRAM} -d0.1 -bt </dev/null"));
     println!("Sendmail {} ({})", told.lines().next().unwrap_or_default(), versions("sendmail"));

@@ -3,9 +3,9 @@
 //! Each server's lines are made as it writes them, with what the clients sent in the places where it stands, and one hostile and one innocent session in any
 //! order. The hostile one may call itself anything where the server lets it: Haraka always, Exim with `helo_accept_junk_hosts`.
 
-use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
+use super::tests::observe_lines as observe;
 use super::*;
 use crate::feed::session::Session;
 
@@ -200,25 +200,6 @@ fn text() -> impl Strategy<Value = String> {
 /// An address whose local part is this text in quotes, as it must be sent.
 fn quoted(local: &str) -> String {
     format!("\"{}\"@evil.example", local.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-/// What these lines give.
-fn observe(lines: &[String]) -> Vec<Observation> {
-    let mut assembler = Assembler::new(AssemblerOptions {
-        input: "test".into(),
-        format: Format::Auto,
-        time_zone: TimeZone::UTC,
-        year: Some(2026),
-        probe_senders: ProbeSenders::default(),
-        limits: AssemblerLimits::default(),
-    });
-    let (mut out, mut place) = (Vec::new(), Place::default());
-    for text in lines {
-        place = Place { offset: place.end, end: place.end + text.len() as u64 + 1, number: place.number + 1 };
-        assembler.line(&LogLine { place, text: text.as_bytes(), arrived_ms: 0 }, &mut out);
-    }
-    assembler.finish(&mut out);
-    out
 }
 
 /// The sessions of a client, apart from where they stand.

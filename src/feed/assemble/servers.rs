@@ -1,25 +1,10 @@
 //! Sessions of Exim, Sendmail, OpenSMTPD and JSON that the captured logs do not show.
 
-use jiff::tz::TimeZone;
-
 use super::*;
 
 /// What these lines give, in few words each.
 fn observe(lines: &[&str]) -> Vec<String> {
-    let mut assembler = Assembler::new(AssemblerOptions {
-        input: "test".into(),
-        format: Format::Auto,
-        time_zone: TimeZone::UTC,
-        year: Some(2026),
-        probe_senders: ProbeSenders::default(),
-        limits: AssemblerLimits::default(),
-    });
-    let (mut out, mut place) = (Vec::new(), Place::default());
-    for text in lines {
-        place = Place { offset: place.end, end: place.end + text.len() as u64 + 1, number: place.number + 1 };
-        assembler.line(&LogLine { place, text: text.as_bytes(), arrived_ms: 0 }, &mut out);
-    }
-    assembler.finish(&mut out);
+    let mut out = tests::observe_lines(lines);
     out.sort_by_key(|observation| match observation {
         Observation::Session(session) => session.first,
         Observation::Delivery(delivery) => delivery.place,

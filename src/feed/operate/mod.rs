@@ -94,17 +94,20 @@ fn points(milli: i64) -> f64 {
     milli as f64 / 1000.0
 }
 
-/// Print all listings in force. Errors: see [`OperateError`].
+/// Print all listings in force, or in `observe` mode those that would be. Errors: see [`OperateError`].
 pub fn listings(store: &Connection, told: &mut Told<'_>) -> Result<(), OperateError> {
     for (subject, listing) in ledger::in_force(store, told.now_ms)? {
         if !listing.holds(told.now_ms) {
             continue;
         }
         if told.json {
-            writeln!(told.out, "{}", listing_json(subject, &listing, told.url))?;
+            let mut value = listing_json(subject, &listing, told.url);
+            value["listed"] = (!told.observe).into();
+            writeln!(told.out, "{value}")?;
         } else {
+            let would = if told.observe { "would be listed: " } else { "" };
             let codes: Vec<String> = listing.codes.iter().map(|code| format!("127.0.0.{}", code.octet())).collect();
-            writeln!(told.out, "{subject}\t{}\t{}", codes.join(","), plain(subject, &listing, told.url))?;
+            writeln!(told.out, "{subject}\t{}\t{would}{}", codes.join(","), plain(subject, &listing, told.url))?;
         }
     }
     Ok(())

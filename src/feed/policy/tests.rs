@@ -186,6 +186,21 @@ fn terms_grow_and_a_clean_time_resets_them() {
 }
 
 #[test]
+fn points_outlive_the_term() {
+    // 21 points at the last evidence, half of them when the term ends.
+    let before = || each(Kind::Callout, 10, (1..8).map(known));
+    let then = |minute: i64| before().into_iter().chain([(minute, Kind::Callout, vec![known(9)])]).collect::<Vec<_>>();
+    let (end, again) = (60 + days(7), 120 + days(7));
+    let twice = format!("40..{end} expired 2, {again}..{} expired 2", again + days(14));
+    assert_eq!(listings(&judged(&then(again), &Facts::default())), twice);
+    // Not after a removal, and not once they are forgotten.
+    let removal = Removal { time_ms: 100 * MINUTE, by_operator: false };
+    let removed = Facts { removals: vec![removal], ..Facts::default() };
+    assert_eq!(listings(&judged(&then(again), &removed)), "40..100 removed-by-owner 2");
+    assert_eq!(listings(&judged(&then(60 + days(30)), &Facts::default())), format!("40..{end} expired 2"));
+}
+
+#[test]
 fn what_our_own_list_refused_prolongs_nothing() {
     let mut told = each(Kind::Callout, 10, (1..6).map(known));
     let refused = |n| recipient(n, Answer::Blocked(Some("bl.example".into())));

@@ -43,7 +43,7 @@ impl ShowOptions {
     }
 }
 
-/// Why nothing more could be shown.
+/// Why not everything could be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ShowError {
     /// A file can not be read.
@@ -54,6 +54,9 @@ pub enum ShowError {
         /// What the system said.
         error: io::Error,
     },
+    /// Some of several files can not be read; the sessions of the others have been shown.
+    #[error("{}", sentences(.0))]
+    Files(Vec<ShowError>),
     /// What is shown can not be written.
     #[error(transparent)]
     Output(#[from] io::Error),
@@ -62,21 +65,46 @@ pub enum ShowError {
     Place(String),
 }
 
+/// One sentence a line.
+fn sentences(errors: &[ShowError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
 /// Prints a JSON line for each session of the files, as they end; `-` is standard input, and gzip is unpacked.
+///
+/// # Errors
+///
+/// What can not be read, once the other files have been shown, each to where it could be read; or the output can not be written.
 pub fn sessions(files: &[PathBuf], options: &ShowOptions, out: &mut dyn Write) -> Result<(), ShowError> {
-    let mut observed = Vec::new();
+    let mut unread = Vec::new();
     for file in files {
-        let fault = |error| ShowError::File { file: file.clone(), error };
-        let mut lines = Lines::open(file).map_err(fault)?;
-        let mut assembler = Assembler::new(options.assembler(file));
-        while let Some((place, text)) = lines.next_line().map_err(fault)? {
-            assembler.line(&LogLine { place, text, arrived_ms: options.now_ms }, &mut observed);
-            print(file, &mut observed, out)?;
+        match sessions_of(file, options, out) {
+            Err(error @ ShowError::File { .. }) => unread.push(error),
+            done => done?,
         }
-        assembler.finish(&mut observed);
-        print(file, &mut observed, out)?;
     }
-    Ok(())
+    if unread.is_empty() { Ok(()) } else { Err(ShowError::Files(unread)) }
+}
+
+/// Prints the sessions of one file. What ends early is shown to there, with the sessions that were still open.
+fn sessions_of(file: &Path, options: &ShowOptions, out: &mut dyn Write) -> Result<(), ShowError> {
+    let fault = |error| ShowError::File { file: file.to_owned(), error };
+    let mut observed = Vec::new();
+    let mut lines = Lines::open(file).map_err(fault)?;
+    let mut assembler = Assembler::new(options.assembler(file));
+    let read = loop {
+        match lines.next_line() {
+            Ok(Some((place, text))) => {
+                assembler.line(&LogLine { place, text, arrived_ms: options.now_ms }, &mut observed);
+                print(file, &mut observed, out)?;
+            }
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(fault(error)),
+        }
+    };
+    assembler.finish(&mut observed);
+    print(file, &mut observed, out)?;
+    read
 }
 
 /// Prints the sessions among what was observed, and empties it.

@@ -33,8 +33,31 @@ fn a_session_as_json() {
 }
 
 #[test]
+fn a_file_that_can_not_be_read_keeps_no_other_from_being_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = logs().join("postfix-3.7-default/b01_double_whammy_rset.log");
+    // A gzip whose last octets are missing has lines before that.
+    let cut = dir.path().join("cut.gz");
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&std::fs::read(&whole).unwrap()).unwrap();
+    let packed = packed.finish().unwrap();
+    std::fs::write(&cut, &packed[..packed.len() - 4]).unwrap();
+    let absent = dir.path().join("absent.log");
+    let mut out = Vec::new();
+    let error = sessions(&[absent, cut, whole.clone()], &options(), &mut out).unwrap_err().to_string();
+    let shown = String::from_utf8(out).unwrap();
+    assert_eq!(shown.lines().filter(|line| line.contains("\"callout_double\"")).count(), 2, "{shown}");
+    assert_eq!(shown.lines().filter(|line| line.contains(whole.to_str().unwrap())).count(), 1, "{shown}");
+    let sentences: Vec<&str> = error.lines().collect();
+    assert_eq!(sentences.len(), 2, "{error}");
+    for (sentence, part) in sentences.iter().zip(["absent.log: No such file", "cut.gz: "]) {
+        assert!(sentence.contains(part) && sentence.ends_with("the log can not be read"), "{error}");
+    }
+    assert!(sessions(std::slice::from_ref(&whole), &options(), &mut Vec::new()).is_ok());
+}
+
+#[test]
 fn packed_endless_and_long() {
-    use std::io::Write as _;
     let read = |raw: Vec<u8>| {
         let mut lines = Lines::new(Box::new(Cursor::new(raw))).unwrap();
         let mut found = Vec::new();

@@ -12,7 +12,6 @@ use serde::Serialize;
 
 use super::asked::Asked;
 use super::operator::{ROWS_DEFAULT, ROWS_MAX, page_of};
-use super::removal::{self, Step};
 use super::view::Lookup;
 use super::{ClientAddress, Page, Refusal};
 use crate::feed::ledger::now_ms;
@@ -64,13 +63,8 @@ pub async fn remove(
     Path(text): Path<String>,
     body: Body,
 ) -> Response {
-    let step = async {
-        let asked = Asked::parse(&text)?;
-        let token = removal::token(body).await?;
-        page.remove(asked, client, token).await
-    };
-    match step.await {
-        Ok::<Step, Refusal>(step) => json(&step),
+    match page.remove_asked(&text, client, body).await {
+        Ok((_, step)) => json(&step),
         Err(refusal) => refused(&refusal),
     }
 }

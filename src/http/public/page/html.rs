@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
 use super::asked::Asked;
-use super::removal::{self, Step};
+use super::removal::Step;
 use super::view::Lookup;
 use super::zones::ZoneWord;
 use super::{ClientAddress, Page, PageOptions, Refusal, api};
@@ -183,13 +183,8 @@ pub async fn remove(
     Path(text): Path<String>,
     body: Body,
 ) -> Response {
-    let step = async {
-        let asked = Asked::parse(&text)?;
-        let (token, subject) = (removal::token(body).await?, asked.to_string());
-        shared.remove(asked, client, token).await.map(|step| (subject, step))
-    };
-    match step.await {
-        Ok::<(String, Step), Refusal>((subject, step)) => {
+    match shared.remove_asked(&text, client, body).await {
+        Ok((subject, step)) => {
             let options = shared.options.load();
             page(&Removed { frame: Frame::of(&options), subject: &subject, step: &step })
         }

@@ -30,7 +30,7 @@ pub struct Step {
 }
 
 /// The token in a body of a form (`application/x-www-form-urlencoded`), if it has one. Errors: it is too long, or did not come whole.
-pub async fn token(body: Body) -> Result<Option<String>, Refusal> {
+async fn token(body: Body) -> Result<Option<String>, Refusal> {
     let body = to_bytes(body, BODY_OCTETS_MAX).await.map_err(|_| {
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too long; it is to have the token and nothing else.")
     })?;
@@ -39,8 +39,20 @@ pub async fn token(body: Body) -> Result<Option<String>, Refusal> {
 }
 
 impl Page {
+    /// A request for removal: the subject as it was asked for, and how far that came. Errors: why not.
+    pub(super) async fn remove_asked(
+        self: &Arc<Self>,
+        text: &str,
+        client: ClientAddress,
+        body: Body,
+    ) -> Result<(String, Step), Refusal> {
+        let asked = Asked::parse(text)?;
+        let (subject, token) = (asked.to_string(), token(body).await?);
+        Ok((subject, self.remove(asked, client, token).await?))
+    }
+
     /// Take a removal one step further: without a token one is given, with it the host is removed. Errors: why not.
-    pub(super) async fn remove(
+    async fn remove(
         self: &Arc<Self>,
         asked: Asked,
         client: ClientAddress,

@@ -23,7 +23,7 @@ use crate::feed::store::key::HashKey;
 use crate::feed::store::rows::{self, Row};
 use crate::feed::store::{FILE, Store};
 use crate::zone::{Publisher, Snapshot, Zone, ZoneSettings, ZoneState};
-use crate::zonefile::{self, Source};
+use crate::zonefile;
 
 /// The host that is listed.
 const HOST: &str = "203.0.113.9";
@@ -36,13 +36,6 @@ const HOSTILE: &str = "<script>alert('1')</script>&\"quoted\"";
 
 /// A zone of one dataset, and perhaps an access list.
 fn zone(name: &str, state: ZoneState, retired: bool, datasets: &[(DatasetKind, &str)]) -> Arc<Zone> {
-    let dir = tempfile::tempdir().unwrap();
-    let datasets = datasets.iter().enumerate().map(|(n, (kind, text))| {
-        let path = dir.path().join(n.to_string());
-        std::fs::write(&path, text).unwrap();
-        let source = Source { kind: *kind, files: vec![path], options: Default::default() };
-        Arc::new(zonefile::read(&source, 0, &mut |_| {}).unwrap().dataset)
-    });
     let settings = ZoneSettings {
         name: name.parse().unwrap(),
         ns: Vec::new(),
@@ -56,7 +49,7 @@ fn zone(name: &str, state: ZoneState, retired: bool, datasets: &[(DatasetKind, &
         retired: retired.then(|| "over".to_owned()),
         wrong_kind: None,
     };
-    Arc::new(Zone::build(settings, 0, 1, state, datasets.collect()))
+    Arc::new(Zone::build(settings, 0, 1, state, zonefile::testing::datasets(datasets)))
 }
 
 /// Everything that a page stands on.
