@@ -131,7 +131,8 @@ fn parse(args: &[String]) -> Result<Options, String> {
                 Some(name) if SECTIONS.iter().any(|(section, _)| section == name) => options.only.push(name.clone()),
                 _ => {
                     return Err(
-                        "`--only` wants one of load, memory, lookup, wire, reload, dot, counts, cache and feed".to_owned()
+                        "`--only` wants one of load, memory, lookup, wire, reload, dot, counts, cache and feed"
+                            .to_owned(),
                     );
                 }
             },
