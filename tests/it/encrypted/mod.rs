@@ -1,12 +1,16 @@
 //! DNS over TLS, QUIC and HTTPS, as clients of several makes see it.
 //!
 //! `clients` asks octet by octet, `agree` compares the transports, `tools` are other people's programs, `certificates` change,
-//! `patience` is what idle and slow clients must not do to others, `silence` what silent ones must not.
+//! `patience` is what idle and slow clients must not do to others, `silence` what silent ones must not, `readers` what those must not who take
+//! no answers. `doq` and `http3` are about one transport each.
 
 mod agree;
 mod certificates;
 mod clients;
+mod doq;
+mod http3;
 mod patience;
+mod readers;
 mod rules;
 mod silence;
 mod tools;
