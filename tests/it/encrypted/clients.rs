@@ -67,14 +67,14 @@ where
 
 /// A QUIC connection; the endpoint must be kept as long as it.
 pub async fn quic(address: SocketAddr, config: ClientConfig) -> (quinn::Endpoint, quinn::Connection) {
-    quic_taking(address, config, None).await
+    quic_with(address, config, |_| {}).await
 }
 
-/// The same of a client that takes so many octets on a stream before it has read them.
-pub async fn quic_taking(
+/// The same of a client with its own ways.
+pub async fn quic_with(
     address: SocketAddr,
     config: ClientConfig,
-    window_octets: Option<u32>,
+    ways: impl FnOnce(&mut quinn::TransportConfig),
 ) -> (quinn::Endpoint, quinn::Connection) {
     let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
     let crypto = QuicClientConfig::try_from(config).unwrap();
@@ -82,7 +82,7 @@ pub async fn quic_taking(
     let mut transport = quinn::TransportConfig::default();
     // The server alone says how long silence may last.
     transport.max_idle_timeout(None);
-    window_octets.map(|octets| transport.stream_receive_window(octets.into()));
+    ways(&mut transport);
     config.transport_config(Arc::new(transport));
     endpoint.set_default_client_config(config);
     let connection = soon(endpoint.connect(address, "localhost").unwrap()).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::clients::{doq, framed, pause, quic, quic_taking, runtime, soon, stream, tls};
+use super::clients::{doq, framed, pause, quic, quic_with, runtime, soon, stream, tls};
 use super::server;
 use crate::message::{A, Reply, TXT, query};
 use crate::metrics::Scrape;
@@ -25,7 +25,10 @@ fn a_slow_stream_does_not_stop_another() {
     let address = server.address("quic");
     let long = query("4.3.2.1.big.test", TXT).id(0).wire();
     runtime().block_on(async {
-        let (_endpoint, connection) = quic_taking(address, tls(&[&certificate], &[b"doq"]), Some(1000)).await;
+        let take_little = |transport: &mut quinn::TransportConfig| {
+            transport.stream_receive_window(1000_u32.into());
+        };
+        let (_endpoint, connection) = quic_with(address, tls(&[&certificate], &[b"doq"]), take_little).await;
         // One comes slowly, of another the answer is read slowly.
         let (mut slow_send, mut slow_recv) = connection.open_bi().await.unwrap();
         let (mut unread_send, mut unread_recv) = connection.open_bi().await.unwrap();

@@ -49,7 +49,7 @@ fn server(tcp: &str, public: &str) -> (Server, CertificateDer<'static>) {
     let settings = format!(
         "[dns]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\nserver-id = \"node-7\"\n[dns.tcp]\n{tcp}\n\
          [http]\nlisten = \"127.0.0.1:0\"\n[load]\npoll-s = 1\nsettle-ms = 50\n\
-         [tls]\ncertificate-file = \"cert.pem\"\nkey-file = \"key.pem\"\nhandshake-ms-max = 2000\n\
+         [tls]\ncertificate-file = \"cert.pem\"\nkey-file = \"key.pem\"\nhandshake-ms-max = 5000\n\
          dot-listen = [\"127.0.0.1:0\"]\ndoq-listen = [\"127.0.0.1:0\"]\n\
          [public]\nenabled = true\nlisten = \"127.0.0.1:0\"\ntls = true\nhttp3 = true\n{public}\n{}",
         zones.join("\n")

@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use super::clients::{connect, doq, framed, http2, pause, quic, runtime, tls};
@@ -181,14 +183,18 @@ fn slow_clients_are_closed_and_udp_does_not_notice() {
     // A TLS record that promises 512 octets of a handshake.
     let hello = [vec![22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3], vec![7; 600]].concat();
     let runtime = runtime();
+    // Few handshakes at once, so that on a busy machine none takes longer than it may.
+    let places = Arc::new(Semaphore::new(8));
     let slow: Vec<_> = (0..50)
         .flat_map(|_| {
             let certificate: CertificateDer<'static> = certificate.clone();
             let (framed, hello) = (framed.clone(), hello.clone());
             let after = |address, alpn: &'static [u8], at_once: &'static [u8], octets: Vec<u8>| {
-                let config = tls(&[&certificate], &[alpn]);
+                let (config, places) = (tls(&[&certificate], &[alpn]), Arc::clone(&places));
                 runtime.spawn(async move {
+                    let place = places.acquire().await;
                     let mut stream = connect(address, config).await;
+                    drop(place);
                     // The server may have had enough before a busy machine came to this.
                     stream.write_all(at_once).await.is_err() || drip_into(&mut stream, &octets).await
                 })
@@ -246,7 +252,7 @@ async fn silent_until_retry(
 ) -> impl Sized {
     let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
     let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls(&[certificate], &[alpn])).unwrap();
-    endpoint.set_default_client_config(quinn::ClientConfig::new(std::sync::Arc::new(crypto)));
+    endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(crypto)));
     let relay = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let outside = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let (mut seen, mut connecting, mut packet) = (HashSet::new(), Vec::new(), vec![0; 2048]);

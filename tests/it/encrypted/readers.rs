@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use super::clients::{
-    ask2, connect, doq, exchange, framed, get, http2, http3, post, quic, quic_taking, runtime, soon, tls,
+    ask2, connect, doq, exchange, framed, get, http2, http3, post, quic, quic_with, runtime, soon, tls,
 };
 use super::server;
 use crate::message::{A, TXT, query};
@@ -27,6 +27,11 @@ fn impatient() -> (Server, CertificateDer<'static>) {
         "write-ms-max = 500\nidle-ms-max = 600000\nidle-busy-ms-max = 600000",
         "idle-ms-max = 500\nrequest-ms-max = 1000",
     )
+}
+
+/// Take no more than [`WINDOW_OCTETS`] over QUIC.
+fn take_little(transport: &mut quinn::TransportConfig) {
+    transport.stream_receive_window(WINDOW_OCTETS.into());
 }
 
 /// Connections of a transport that were closed because their clients were too slow.
@@ -79,7 +84,7 @@ fn over_doq() {
     let address = server.address("quic");
     runtime().block_on(async {
         let (_other_endpoint, other) = quic(address, tls(&[&certificate], &[b"doq"])).await;
-        let (_endpoint, connection) = quic_taking(address, tls(&[&certificate], &[b"doq"]), Some(WINDOW_OCTETS)).await;
+        let (_endpoint, connection) = quic_with(address, tls(&[&certificate], &[b"doq"]), take_little).await;
         let slow = tokio::spawn(async move {
             let mut kept = Vec::new();
             for _ in 0..10 {
@@ -136,7 +141,7 @@ fn over_http3() {
     let (server, certificate) = impatient();
     let address = server.address("public");
     runtime().block_on(async {
-        let (_endpoint, connection) = quic_taking(address, tls(&[&certificate], &[b"h3"]), Some(WINDOW_OCTETS)).await;
+        let (_endpoint, connection) = quic_with(address, tls(&[&certificate], &[b"h3"]), take_little).await;
         let ended = connection.clone();
         let (_driver, mut sender) = soon(h3::client::new(h3_quinn::Connection::new(connection))).await.unwrap();
         let slow = tokio::spawn(async move {
