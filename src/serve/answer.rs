@@ -164,7 +164,7 @@ fn bare(
     buf: &mut [u8],
 ) -> Outcome {
     let ErrorReply { rcode, question_end, qtype, edns } = reply;
-    let opt = edns.as_ref().map(|edns| extras.opt(edns, context, error_ede(rcode)));
+    let opt = edns.as_ref().map(|edns| extras.opt(edns, question_end, context, error_ede(rcode)));
     let mut writer = Writer::new(buf, question_end, usize::MAX, 0);
     let len = writer.finish(Head { rcode, truncated, ..Head::default() }, opt);
     let (listed, cookie) = (Listed::NotAsked, extras.standing);
@@ -194,15 +194,9 @@ fn answer(
     global: &Access<'_>,
     buf: &mut [u8],
 ) -> Outcome {
-    let size = match (context.transport, query.edns) {
-        (Transport::Udp, None) => UDP_SIZE_MIN,
-        (Transport::Udp, Some(edns)) => {
-            edns.udp_size.clamp(UDP_SIZE_MIN, context.policy.udp_size_max.max(UDP_SIZE_MIN))
-        }
-        _ => u16::MAX,
-    };
+    let size = context.size_max(query.edns);
     let extras = Extras::of(query.cookie.as_ref(), context);
-    let reserved = query.edns.as_ref().map_or(0, |edns| extras.opt(edns, context, None).octets());
+    let reserved = query.edns.as_ref().map_or(0, |edns| extras.opt(edns, query.question_end, context, None).octets());
     let writer = Writer::new(buf, query.question_end, size.into(), reserved);
     let mut reply = Reply { query, context, writer, head: Head::default(), ede: None, access: Access::Open };
     let (zone_slot, listed) = match query.qclass {
@@ -217,14 +211,13 @@ fn answer(
     if extras.refused(context) {
         return bare(query.with_code(rcode::BADCOOKIE), &extras, zone_slot, false, context, buf);
     }
-    let len = reply.writer.finish(head, query.edns.as_ref().map(|edns| extras.opt(edns, context, ede)));
+    let len =
+        reply.writer.finish(head, query.edns.as_ref().map(|edns| extras.opt(edns, query.question_end, context, ede)));
     let (qtype, cookie) = (query.qtype, extras.standing);
     let note = Note { zone_slot, qtype, rcode: head.rcode, listed, truncated: head.truncated, cookie };
     Outcome::Reply { len, note }
 }
 
-/// Datagrams that every client takes, octets (RFC 1035 section 4.2.1).
-const UDP_SIZE_MIN: u16 = 512;
 /// Types that ask for no records of their own but TYPE 249 (RFC 6895 section 3.1): TSIG, IXFR, AXFR, MAILB, MAILA.
 const META_TYPES: std::ops::RangeInclusive<u16> = 250..=254;
 

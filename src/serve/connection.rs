@@ -130,7 +130,7 @@ where
                 Ok(0) | Err(_) => return Closed::Error,
                 Ok(_) => {}
             },
-            () = sleep_until(deadline.min(end_of_life)) => continue,
+            () = sleep_until(deadline.min(end_of_life).min(now + options.look_again())) => continue,
         }
         let mut taken = 0;
         loop {

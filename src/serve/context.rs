@@ -4,6 +4,10 @@ use std::net::IpAddr;
 
 use super::extras::CookiePolicy;
 use crate::wire::cookie::Standing;
+use crate::wire::edns::Edns;
+
+/// Datagrams that every client takes, octets (RFC 1035 section 4.2.1).
+const UDP_SIZE_MIN: u16 = 512;
 
 /// How a query came; decides sizes, truncation and what a transfer request is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +53,20 @@ pub struct Context<'a> {
     pub keepalive: Option<u16>,
     /// What the operator decided for all zones.
     pub policy: &'a Policy,
+}
+
+impl Context<'_> {
+    /// Octets that the answer to a query with this EDNS may take.
+    #[inline]
+    pub(super) fn size_max(&self, edns: Option<Edns>) -> u16 {
+        match (self.transport, edns) {
+            (Transport::Udp, None) => UDP_SIZE_MIN,
+            (Transport::Udp, Some(edns)) => {
+                edns.udp_size.clamp(UDP_SIZE_MIN, self.policy.udp_size_max.max(UDP_SIZE_MIN))
+            }
+            _ => u16::MAX,
+        }
+    }
 }
 
 /// The operator's choices for every answer; see `[dns]` in the settings.

@@ -54,6 +54,15 @@ pub struct DoqShared {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Violation(&'static str);
 
+/// Why an exchange ends its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fatal {
+    /// The client broke a rule.
+    Violation(Violation),
+    /// It does not take its answer.
+    Unread,
+}
+
 impl DoqShared {
     /// The limits that QUIC itself keeps.
     pub fn quic(&self, handshake_ms_max: u64) -> QuicOptions {
@@ -78,15 +87,30 @@ pub async fn serve(connection: Connection, shared: Arc<DoqShared>, mut stop: wat
     // Packets alone keep QUIC from its own idle time-out, so silence is measured in queries.
     let closed = loop {
         let idle_ms_max = if shared.limits.busy() { options.idle_busy_ms_max } else { options.idle_ms_max };
+        let now = Instant::now();
+        if now >= end_of_life {
+            break Closed::Orderly;
+        }
         let idle_at = if exchanges.is_empty() { since + Duration::from_millis(idle_ms_max) } else { end_of_life };
+        if now >= idle_at {
+            break Closed::Idle;
+        }
         tokio::select! {
             biased;
             _ = stop.changed() => break Closed::Orderly,
             Some(done) = exchanges.join_next() => {
                 since = Instant::now();
-                if let Ok(Err(Violation(what))) = done {
-                    connection.close(code::PROTOCOL_ERROR.into(), what.as_bytes());
-                    return Closed::Error;
+                match done {
+                    Ok(Err(Fatal::Violation(Violation(what)))) => {
+                        connection.close(code::PROTOCOL_ERROR.into(), what.as_bytes());
+                        return Closed::Error;
+                    }
+                    // As over TCP: the octets that are kept for it are too many for a client that takes none.
+                    Ok(Err(Fatal::Unread)) => {
+                        connection.close(code::EXCESSIVE_LOAD.into(), b"answers are not taken");
+                        return Closed::Idle;
+                    }
+                    _ => {}
                 }
                 if queries_left == 0 && exchanges.is_empty() {
                     break Closed::Orderly;
@@ -100,9 +124,7 @@ pub async fn serve(connection: Connection, shared: Arc<DoqShared>, mut stop: wat
                 Err(error) => return ended(&error),
             },
             error = connection.closed(), if queries_left == 0 => return ended(&error),
-            () = sleep_until(idle_at.min(end_of_life)) => {
-                break if Instant::now() >= end_of_life { Closed::Orderly } else { Closed::Idle };
-            }
+            () = sleep_until(idle_at.min(end_of_life).min(now + options.look_again())) => {}
         }
     };
     // Answers under way are finished; each has its own time-outs.
@@ -117,7 +139,7 @@ async fn exchange(
     mut recv: RecvStream,
     client: std::net::IpAddr,
     shared: Arc<DoqShared>,
-) -> Result<(), Violation> {
+) -> Result<(), Fatal> {
     let time_max = Duration::from_millis(shared.options.idle_ms_max);
     let received = match timeout(time_max, receive(&mut recv)).await {
         Ok(Ok(received)) => received,
@@ -137,7 +159,7 @@ async fn exchange(
         Ok(message) => message,
         Err(violation) => {
             let _ = send.reset(code::PROTOCOL_ERROR.into());
-            return Err(violation);
+            return Err(Fatal::Violation(violation));
         }
     };
     let reply = match shared.responder.answer(message, client) {
@@ -157,6 +179,7 @@ async fn exchange(
     });
     if sent.await.is_err() {
         let _ = send.reset(code::REQUEST_CANCELLED.into());
+        return Err(Fatal::Unread);
     }
     Ok(())
 }

@@ -47,18 +47,38 @@ impl Extras {
             && context.policy.cookies.as_ref().is_some_and(|policy| policy.require)
     }
 
-    /// The OPT record of an answer to a query with this EDNS.
+    /// The OPT record of an answer to a query with this EDNS, whose question ends there.
     #[inline]
-    pub fn opt<'a>(&'a self, edns: &Edns, context: &Context<'a>, ede: Option<u16>) -> Opt<'a> {
+    pub fn opt<'a>(&'a self, edns: &Edns, question_end: usize, context: &Context<'a>, ede: Option<u16>) -> Opt<'a> {
         Opt {
             udp_size: context.policy.udp_size_max,
             dnssec_ok: edns.dnssec_ok,
             ede,
-            nsid: if edns.nsid { context.policy.server_id.as_deref().map(str::as_bytes) } else { None },
+            nsid: if edns.nsid { self.nsid(edns, question_end, context) } else { None },
             cookie: self.cookie.as_ref(),
             keepalive: if edns.keepalive { context.keepalive } else { None },
             padding: edns.padding && context.transport.is_encrypted(),
         }
+    }
+
+    /// The server's identifier, where it fits into the client's datagram with the question and all other options. A long one behind a
+    /// long name does not, and goes: nobody depends on it (RFC 5001), but on an answer that arrives.
+    #[cold]
+    fn nsid<'a>(&self, edns: &Edns, question_end: usize, context: &Context<'a>) -> Option<&'a [u8]> {
+        let nsid = context.policy.server_id.as_deref()?.as_bytes();
+        let opt = Opt {
+            udp_size: 0,
+            dnssec_ok: false,
+            // Whether there will be one is not known yet.
+            ede: Some(0),
+            nsid: Some(nsid),
+            cookie: self.cookie.as_ref(),
+            // Not over UDP, and beside it there is room enough.
+            keepalive: None,
+            padding: false,
+        };
+        let octets = question_end + opt.octets();
+        (octets <= usize::from(context.size_max(Some(*edns)))).then_some(nsid)
     }
 }
 

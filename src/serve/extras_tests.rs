@@ -205,3 +205,45 @@ fn required_cookies() {
         }
     }
 }
+
+#[test]
+fn no_option_makes_a_datagram_too_long() {
+    let without_cookie: &[(u16, &[u8])] = &[(NSID, b"")];
+    let with_cookie: &[(u16, &[u8])] = &[(NSID, b""), (COOKIE, b"12345678")];
+    // A question's name, class and octets of its datagrams; whether the identifier of 255 octets fits. It takes 259 octets, the
+    // rest of an answer without records 12 for the header, 4 behind the name, 17 for the OPT record with an extended error.
+    let cases = [
+        (&[63, 63, 63, 61][..], 1, 512, without_cookie, false),
+        (&[63, 63, 63, 61], 1, 0, without_cookie, false),
+        (&[63, 63, 63, 61], 1, 546, without_cookie, false),
+        (&[63, 63, 63, 61], 1, 547, without_cookie, true),
+        (&[63, 63, 63, 61], 1, 574, with_cookie, false),
+        (&[63, 63, 63, 61], 1, 575, with_cookie, true),
+        (&[63, 63, 63, 61], 3, 512, with_cookie, false),
+        (&[63, 63, 63, 26], 1, 512, without_cookie, true),
+        (&[63, 63, 63, 27], 1, 512, without_cookie, false),
+        (&[3], 1, 512, with_cookie, true),
+        (&[], 1, 512, with_cookie, true),
+    ];
+    for (labels, class, udp_size, options, fits) in cases {
+        let mut asked = query(true, options);
+        let opt = asked.split_off(HEADER_LEN + 18);
+        asked.truncate(HEADER_LEN);
+        for &len in labels {
+            asked.push(len);
+            asked.extend(vec![b'x'; usize::from(len)]);
+        }
+        asked.extend([0, 0, 16, 0, class]);
+        asked.extend(opt);
+        let size_at = asked.len() - 8 - options.iter().map(|(_, data)| 4 + data.len()).sum::<usize>();
+        asked[size_at..size_at + 2].copy_from_slice(&u16::to_be_bytes(udp_size));
+        for require in [false, true] {
+            let (rcode, octets, found) = answer(&policy(require), Transport::Udp, 65_535, &asked);
+            let what = format!("{labels:?} {class} {udp_size} {options:02x?}: {rcode} {octets} {found:02x?}");
+            assert!(octets <= usize::from(udp_size.max(512)), "{what}");
+            assert_eq!(found.unwrap().iter().any(|(code, _)| *code == NSID), fits, "{what}");
+        }
+        // Over a stream there is room.
+        assert!(codes(&answer(&policy(false), Transport::Tcp, 65_535, &asked)).contains(&NSID));
+    }
+}

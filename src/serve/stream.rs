@@ -28,6 +28,9 @@ use crate::zone::Reader;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long `shutdown` waits for answers under way before it cuts connections off.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
+/// Shortest sleep of a silent connection before it looks whether connections have become scarce: ten thousand wake up so many times a
+/// second, which costs less than a hundredth of a core.
+const LOOK_AGAIN_MIN: Duration = Duration::from_secs(1);
 
 /// Limits on connections; they keep slow, idle and greedy clients from crowding out the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +67,13 @@ impl Default for StreamOptions {
             connections_per_host_max: 32,
             connections_per_net_max: 128,
         }
+    }
+}
+
+impl StreamOptions {
+    /// How long a silent connection may sleep before it must look again whether the shorter time has come to hold for it.
+    pub(super) fn look_again(&self) -> Duration {
+        Duration::from_millis(self.idle_busy_ms_max).max(LOOK_AGAIN_MIN)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every way in which this server differs from rbldnsd on purpose: one table for all tests and for the manual.
 //!
 //! A row is a class of differences, not a licence: each test that meets one holds it to a precise condition, see
-//! `judge`, `conformance`, `reallists` and `differential/oracle`. They name rows of this table and no others, and each row is
+//! `judge`, `conformance`, `reallists`, `rbldnsd_mode/broken` and `differential/oracle`. They name rows of this table and no others, and each row is
 //! named by at least one of them.
 
 /// One class of differences.
@@ -152,6 +152,12 @@ pub const DIFFERENCES: &[Difference] = &[
         "a message that ends before its counts do is broken",
     ),
     row(
+        "broken OPT records",
+        "passes over whatever is wrong behind the question",
+        "answers FORMERR to an option that ends beyond its record, a cookie of a wrong length, two OPT records, or one that is not the root's",
+        "RFC 6891 section 6.1.1 and RFC 7873 section 5.2.2 demand it, and no client that is right sends them",
+    ),
+    row(
         "AA and TC in a query are ignored",
         "answers NOTIMP",
         "answers as without them",
@@ -245,13 +251,21 @@ mod tests {
     use crate::differential::Class;
 
     /// Tests that name differences in literals.
-    const SOURCES: [&str; 3] = [include_str!("judge.rs"), include_str!("conformance.rs"), include_str!("reallists.rs")];
+    const SOURCES: [&str; 4] = [
+        include_str!("judge.rs"),
+        include_str!("conformance.rs"),
+        include_str!("reallists.rs"),
+        include_str!("rbldnsd_mode/broken.rs"),
+    ];
+    /// What stands before such a name.
+    const BEFORE: [&str; 2] = ["name: \"", "named(\""];
     /// What belongs to the recording of the table of observed answers, and is no difference.
     const RECORDING: [&str; 1] = ["TTL as sent"];
 
     #[test]
     fn tests_and_table_name_the_same_differences() {
-        let literals = SOURCES.iter().flat_map(|source| source.split("name: \"").skip(1));
+        let named_in = |source: &'static str| BEFORE.into_iter().flat_map(|before| source.split(before).skip(1));
+        let literals = SOURCES.into_iter().flat_map(named_in);
         let literals = literals.filter_map(|rest| rest.split('"').next()).filter(|name| !RECORDING.contains(name));
         let used: Vec<&str> = literals.chain(Class::ALL.iter().map(|class| class.name())).collect();
         for name in &used {

@@ -99,6 +99,24 @@ fn d42_silent_connections_are_closed() {
 }
 
 #[test]
+fn d42_silent_connections_notice_when_they_become_scarce() {
+    let server = usual("[dns.tcp]\nconnections-max = 4\nidle-ms-max = 600000\nidle-busy-ms-max = 300");
+    let asked = query("2.0.0.127.bl.test", A);
+    let mut silent: Vec<Tcp> = (0..3).map(|_| server.tcp()).collect();
+    for stream in &mut silent {
+        assert_eq!(stream.ask(&asked).code(), "NOERROR");
+    }
+    // The fourth asks all the time, so that it is one of those before it that goes.
+    let mut busy = server.tcp();
+    let end = Instant::now() + PATIENCE;
+    while !silent.iter_mut().any(|stream| stream.closes_within(Duration::from_millis(10))) {
+        assert_eq!(busy.ask(&asked).code(), "NOERROR");
+        assert!(Instant::now() < end, "no silent connection was closed");
+    }
+    assert_eq!(busy.ask(&asked).code(), "NOERROR");
+}
+
+#[test]
 fn d42_connections_are_counted_by_client() {
     let server = usual("[dns.tcp]\nconnections-per-host-max = 4\nconnections-per-net-max = 4\nidle-ms-max = 600000");
     let mut open: Vec<Tcp> = (0..4).map(|_| server.tcp()).collect();

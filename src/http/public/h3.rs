@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{Request, Response, StatusCode, Version};
+use h3::error::Code;
 use h3::quic::BidiStream;
 use h3::server::{RequestResolver, RequestStream};
 use hyper::body::Buf as _;
@@ -33,6 +34,8 @@ const OWN_STREAMS_MAX: u32 = 8;
 const NO_ERROR: u32 = 0x100;
 /// The code for one that is too much, H3_EXCESSIVE_LOAD.
 const EXCESSIVE_LOAD: u32 = 0x107;
+/// How long the last answers may take to arrive and a client may take to close by itself, once it was told that it should.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
 /// Octets of an answer; every page is far below.
 const ANSWER_OCTETS_MAX: usize = 16 << 20;
 /// Octets of a body: a DNS message and one more, so that the router sees that it is too long.
@@ -101,22 +104,21 @@ async fn connection(quic: quinn::Connection, shared: Arc<Shared>, mut stop: watc
         tokio::select! {
             biased;
             _ = stop.changed() => break Closed::Orderly,
-            Some(_) = requests.join_next() => {
-                if activity.is_spent() && requests.is_empty() {
-                    break Closed::Orderly;
-                }
-            }
+            Some(_) = requests.join_next() => {}
             _ = tick.tick() => {
                 if is_excessive(quic.stats().udp_rx.bytes, requests_begun) {
                     quic.close(EXCESSIVE_LOAD.into(), b"");
                     break Closed::Error;
                 }
             }
-            accepted = http.accept(), if !activity.is_spent() => match accepted {
+            accepted = http.accept() => match accepted {
                 Ok(Some(resolver)) => {
                     requests_begun += 1;
                     let under_way = activity.begin();
                     requests.spawn(request(resolver, peer, Arc::clone(&shared), under_way));
+                    if activity.is_spent() {
+                        break Closed::Orderly;
+                    }
                 }
                 Ok(None) => break Closed::Orderly,
                 Err(error) => break if error.is_h3_no_error() { Closed::Orderly } else { Closed::Error },
@@ -132,19 +134,45 @@ async fn connection(quic: quinn::Connection, shared: Arc<Shared>, mut stop: watc
             }
         }
     };
-    // Each has its own time-outs.
-    while !requests.is_empty() {
+    // The farewell names the first request that is not answered, so that the client knows which ones to send elsewhere (RFC 9114 section
+    // 5.2). It fails where the connection is over, which the loop below finds as well.
+    let _ = timeout(FAREWELL_MAX, http.shutdown(1)).await;
+    let (mut is_open, mut end) = (true, Instant::now() + FAREWELL_MAX);
+    while is_open || !requests.is_empty() {
         tokio::select! {
-            _ = requests.join_next() => {}
+            biased;
+            // Each has its own time-outs. The client closes once it has its answers; otherwise their last octets get some time.
+            Some(_) = requests.join_next() => end = Instant::now() + FAREWELL_MAX,
             _ = tick.tick() => {
                 if is_excessive(quic.stats().udp_rx.bytes, requests_begun) {
                     quic.close(EXCESSIVE_LOAD.into(), b"");
                 }
             }
+            accepted = http.accept(), if is_open => match accepted {
+                Ok(Some(resolver)) => {
+                    requests_begun += 1;
+                    requests.spawn(async { drop(timeout(FAREWELL_MAX, reject(resolver)).await) });
+                }
+                Ok(None) | Err(_) => is_open = false,
+            },
+            () = sleep_until(end), if requests.is_empty() => break,
         }
     }
     quic.close(NO_ERROR.into(), b"");
     closed
+}
+
+/// Tell the client of a request that it was not looked at, so that it may be sent again. `h3` itself does so for all but the first behind
+/// those that are answered.
+async fn reject<B>(resolver: RequestResolver<h3_quinn::Connection, Bytes>)
+where
+    h3_quinn::Connection: h3::quic::Connection<Bytes, BidiStream = B>,
+    B: BidiStream<Bytes>,
+{
+    if let Ok((_, mut stream)) = resolver.resolve_request().await {
+        stream.stop_sending(Code::H3_REQUEST_REJECTED);
+        stream.stop_stream(Code::H3_REQUEST_REJECTED);
+    }
 }
 
 /// One request and its answer. What goes wrong is the client's affair: it is gone, or broke the protocol.
@@ -183,7 +211,7 @@ async fn request<B>(
         stream.finish().await.ok()
     });
     if sent.await.is_err() {
-        stream.stop_stream(h3::error::Code::H3_REQUEST_CANCELLED);
+        stream.stop_stream(Code::H3_REQUEST_CANCELLED);
     }
 }
 
@@ -198,7 +226,7 @@ async fn body<B: BidiStream<Bytes>>(stream: &mut RequestStream<B, Bytes>) -> Opt
             part.advance(take);
         }
         if body.len() == BODY_OCTETS_MAX {
-            stream.stop_sending(h3::error::Code::H3_NO_ERROR);
+            stream.stop_sending(Code::H3_NO_ERROR);
             break;
         }
     }

@@ -56,8 +56,7 @@ pub async fn exchange<S>(stream: &mut S, message: &[u8]) -> Option<Vec<u8>>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
-    let framed = [&(message.len() as u16).to_be_bytes()[..], message].concat();
-    stream.write_all(&framed).await.ok()?;
+    stream.write_all(&framed(message)).await.ok()?;
     stream.flush().await.ok()?;
     let mut len = [0; 2];
     soon(stream.read_exact(&mut len)).await.ok()?;
@@ -68,16 +67,31 @@ where
 
 /// A QUIC connection; the endpoint must be kept as long as it.
 pub async fn quic(address: SocketAddr, config: ClientConfig) -> (quinn::Endpoint, quinn::Connection) {
+    quic_with(address, config, |_| {}).await
+}
+
+/// The same of a client with its own ways.
+pub async fn quic_with(
+    address: SocketAddr,
+    config: ClientConfig,
+    ways: impl FnOnce(&mut quinn::TransportConfig),
+) -> (quinn::Endpoint, quinn::Connection) {
     let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
     let crypto = QuicClientConfig::try_from(config).unwrap();
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
     let mut transport = quinn::TransportConfig::default();
     // The server alone says how long silence may last.
     transport.max_idle_timeout(None);
+    ways(&mut transport);
     config.transport_config(Arc::new(transport));
     endpoint.set_default_client_config(config);
     let connection = soon(endpoint.connect(address, "localhost").unwrap()).await.unwrap();
     (endpoint, connection)
+}
+
+/// A message with its length before it.
+pub fn framed(message: &[u8]) -> Vec<u8> {
+    [&(message.len() as u16).to_be_bytes()[..], message].concat()
 }
 
 /// What one stream of DoQ brings: these octets, FIN, and all that comes back.
@@ -90,9 +104,9 @@ pub async fn stream(connection: &quinn::Connection, octets: &[u8]) -> Result<Vec
 
 /// One message over DoQ, its ID set to 0, and its answer.
 pub async fn doq(connection: &quinn::Connection, message: &[u8]) -> Vec<u8> {
-    let mut framed = [&(message.len() as u16).to_be_bytes()[..], message].concat();
-    framed[2..4].fill(0);
-    let answer = stream(connection, &framed).await.unwrap();
+    let mut octets = framed(message);
+    octets[2..4].fill(0);
+    let answer = stream(connection, &octets).await.unwrap();
     assert_eq!(usize::from(u16::from_be_bytes([answer[0], answer[1]])), answer.len() - 2, "one answer and its length");
     answer[2..].to_vec()
 }

@@ -1,12 +1,16 @@
 //! DNS over TLS, QUIC and HTTPS, as clients of several makes see it.
 //!
 //! `clients` asks octet by octet, `agree` compares the transports, `tools` are other people's programs, `certificates` change,
-//! `patience` is what idle and slow clients must not do to others, `silence` what silent ones must not.
+//! `patience` is what idle and slow clients must not do to others, `silence` what silent ones must not, `readers` what those must not who take
+//! no answers. `doq` and `http3` are about one transport each.
 
 mod agree;
 mod certificates;
 mod clients;
+mod doq;
+mod http3;
 mod patience;
+mod readers;
 mod rules;
 mod silence;
 mod tools;
@@ -45,7 +49,7 @@ fn server(tcp: &str, public: &str) -> (Server, CertificateDer<'static>) {
     let settings = format!(
         "[dns]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\nserver-id = \"node-7\"\n[dns.tcp]\n{tcp}\n\
          [http]\nlisten = \"127.0.0.1:0\"\n[load]\npoll-s = 1\nsettle-ms = 50\n\
-         [tls]\ncertificate-file = \"cert.pem\"\nkey-file = \"key.pem\"\nhandshake-ms-max = 2000\n\
+         [tls]\ncertificate-file = \"cert.pem\"\nkey-file = \"key.pem\"\nhandshake-ms-max = 5000\n\
          dot-listen = [\"127.0.0.1:0\"]\ndoq-listen = [\"127.0.0.1:0\"]\n\
          [public]\nenabled = true\nlisten = \"127.0.0.1:0\"\ntls = true\nhttp3 = true\n{public}\n{}",
         zones.join("\n")

@@ -4,7 +4,7 @@ use super::clients::{
     ask2, connect, exchange, get, http1, http2, http3, post, quic, request, runtime, soon, stream, tls,
 };
 use super::server;
-use crate::message::{A, edns, query};
+use crate::message::{A, Reply, edns, query};
 use crate::metrics::Scrape;
 
 #[test]
@@ -58,6 +58,53 @@ fn doh_says_what_is_wrong_by_status() {
                 if how != "HTTP/3" {
                     assert_eq!(answered.header("alt-svc"), format!("h3=\":{}\"; ma=86400", public.port()), "{how}");
                 }
+            }
+        }
+    });
+}
+
+#[test]
+fn doh_keeps_to_access_lists_and_lets_no_cache_share_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let acl = dir.path().join("clients.acl");
+    let rules =
+        "192.0.2.1 :ignore\n192.0.2.2 :refuse\n192.0.2.3 :empty\n192.0.2.4 :127.0.0.9:Ask us $\n192.0.2.5 :pass\n";
+    std::fs::write(&acl, rules).unwrap();
+    let more = format!("trusted-proxies = [\"127.0.0.1\"]\n[acl]\nfiles = [{:?}]", acl.to_str().unwrap());
+    let (server, certificate) = server("", &more);
+    let public = server.address("public");
+    let asked = query("2.0.0.127.bl.test", A).wire();
+    runtime().block_on(async {
+        let mut http = http2(public, &certificate).await;
+        // The client, its status, and for an answer the response code, what is listed, and what a cache may do.
+        for (client, status, told) in [
+            ("192.0.2.1", 403, None),
+            ("192.0.2.2", 200, Some(("REFUSED", "", "private, max-age=0"))),
+            ("192.0.2.3", 200, Some(("NXDOMAIN", "", "private, max-age=300"))),
+            ("192.0.2.4", 200, Some(("NOERROR", "A 127.0.0.9", "private, max-age=600"))),
+            ("192.0.2.5", 200, Some(("NOERROR", "A 127.0.0.2", "private, max-age=600"))),
+            ("198.51.100.1", 200, Some(("NOERROR", "A 127.0.0.2", "private, max-age=600"))),
+        ] {
+            let of_client = || {
+                let mut request = get(&asked);
+                request.headers_mut().insert("x-forwarded-for", client.parse().unwrap());
+                request
+            };
+            let over = [
+                ("HTTP/1.1", http1(public, &certificate, of_client()).await),
+                ("HTTP/2", ask2(&mut http, of_client()).await),
+                ("HTTP/3", http3(public, &certificate, of_client()).await),
+            ];
+            for (how, answered) in over {
+                assert_eq!(answered.status.as_u16(), status, "{client} over {how}");
+                let Some((code, listed, cache)) = told else {
+                    assert_eq!(answered.header("cache-control"), "no-store", "{client} over {how}");
+                    continue;
+                };
+                let reply = Reply::parse(&answered.body).unwrap();
+                let records: Vec<&str> = reply.answer.iter().map(|record| record.text.as_str()).collect();
+                let seen = (reply.code(), records.join(" "), answered.header("cache-control"));
+                assert_eq!(seen, (code.to_owned(), listed.to_owned(), cache), "{client} over {how}");
             }
         }
     });

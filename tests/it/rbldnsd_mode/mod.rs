@@ -2,8 +2,9 @@
 //! beside the real one where that is installed.
 //!
 //! `usage` compares wrong command lines, `texts` the query log, the statistics and the words; `upstream` holds what
-//! rbldnsd's own tests demand; `dump` is about `-d`; `life` is about signals, daemons and service managers; `settings` about `--print-config`.
+//! rbldnsd's own tests demand; `broken` is about broken OPT records, `dump` is about `-d`; `life` is about signals, daemons and service managers; `settings` about `--print-config`.
 
+mod broken;
 mod dump;
 mod life;
 mod settings;
