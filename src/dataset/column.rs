@@ -3,6 +3,9 @@
 //! Beside each key stands the id of its value. Blocklists have few values: most often one, seldom over 255. So a
 //! column starts as one number for all rows and widens when a row needs it.
 
+use std::mem;
+
+use super::frozen;
 use crate::sys;
 
 /// Numbers by row.
@@ -126,18 +129,9 @@ impl Column {
     pub fn finish(&mut self, len: usize) {
         match self {
             Self::Same(_, rows) => *rows = len,
-            Self::U8(rows) => {
-                rows.truncate(len);
-                rows.shrink_to_fit();
-            }
-            Self::U16(rows) => {
-                rows.truncate(len);
-                rows.shrink_to_fit();
-            }
-            Self::U32(rows) => {
-                rows.truncate(len);
-                rows.shrink_to_fit();
-            }
+            Self::U8(rows) => finish(rows, len),
+            Self::U16(rows) => finish(rows, len),
+            Self::U32(rows) => finish(rows, len),
         }
     }
 
@@ -150,6 +144,12 @@ impl Column {
             Self::U32(rows) => rows.capacity() * 4,
         }
     }
+}
+
+/// Keep the first `len` rows, as they stay.
+fn finish<T>(rows: &mut Vec<T>, len: usize) {
+    rows.truncate(len);
+    *rows = frozen(mem::take(rows)).into_vec();
 }
 
 #[cfg(test)]

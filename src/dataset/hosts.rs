@@ -5,6 +5,7 @@
 //! behind a short index, because the fixed 256 KiB would cost more than they save.
 
 use super::column::Column;
+use super::frozen;
 use super::keys::Keys;
 use crate::sys;
 
@@ -251,7 +252,7 @@ impl HostsBuilder {
         if low.len() >= STRIDED_MIN {
             low.reserve_exact(WINDOW);
             low.extend([u16::MAX; WINDOW]);
-            let keys = HostKeys::Strided { index: index.into_boxed_slice(), low: low.into_boxed_slice() };
+            let keys = HostKeys::Strided { index: frozen(index), low: frozen(low) };
             return Hosts { keys, ids };
         }
         let mut keys = Vec::with_capacity(low.len());

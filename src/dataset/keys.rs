@@ -4,6 +4,7 @@
 //! eight keys, and says where each part begins. A search looks at one part only. It serves whatever
 //! is too small or too wide for the 16-bit strides of [`super::hosts`].
 
+use super::frozen;
 use crate::sys;
 
 /// Keys for each part of the span: half a cache line of 32-bit keys, and an index of half an octet a key.
@@ -86,7 +87,7 @@ pub struct Keys<K> {
 impl<K: Bits> Keys<K> {
     /// From distinct keys in ascending order.
     pub fn new(keys: Vec<K>) -> Self {
-        let keys = keys.into_boxed_slice();
+        let keys = frozen(keys);
         let (Some(&base), Some(&last)) = (keys.first(), keys.last()) else {
             return Self { keys, base: K::default(), shift: 0, index: Box::new([0]) };
         };
@@ -104,7 +105,7 @@ impl<K: Bits> Keys<K> {
             }
         }
         index.push(keys.len() as u32);
-        Self { keys, base, shift, index: index.into_boxed_slice() }
+        Self { keys, base, shift, index: frozen(index) }
     }
 
     /// Number of keys that are at most `key`: one past the row of its predecessor.

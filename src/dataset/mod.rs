@@ -39,6 +39,7 @@ use std::str::FromStr;
 pub use builder::{AddError, Builder};
 pub use entry::{Action, Entry, EntryText, EntryValue, Key, Rule, Scope, Treatment};
 
+use crate::sys;
 use crate::wire::name::Name;
 use clients::{Clients, Decision};
 use ip4::{Ip4Set, Ip4Trie};
@@ -48,6 +49,13 @@ use names::Names;
 use records::Records;
 use template::Template;
 use values::{EXCLUDED, Values};
+
+/// An array as it stays: of its length, and in large pages where it fills some, so that a look-up in a long one waits for no page table.
+fn frozen<T>(values: Vec<T>) -> Box<[T]> {
+    let values = values.into_boxed_slice();
+    sys::advise_large_pages(&values);
+    values
+}
 
 /// The types of dataset, named as rbldnsd names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -8,6 +8,7 @@
 //! value. IPv4 has a strided form besides, see [`super::ranges4`].
 
 use super::column::Column;
+use super::frozen;
 use super::keys::{Bits, Keys};
 use super::values::EXCLUDED;
 
@@ -143,7 +144,7 @@ impl<K: Bits> Ranges<K> {
         });
         drop(prefixes);
         ids.finish(rows);
-        Self { firsts: Keys::new(firsts), extents: extents.into_boxed_slice(), ids }
+        Self { firsts: Keys::new(firsts), extents: frozen(extents), ids }
     }
 
     /// The rows that the prefixes make: first address, extent, value id.

@@ -5,6 +5,7 @@
 //! run of a /16 is empty.
 
 use super::column::Column;
+use super::frozen;
 use super::keys::Keys;
 use super::layers::Stream;
 use super::ranges::{Prefix, Range, Ranges, flatten};
@@ -105,12 +106,12 @@ impl Ranges4 {
         ids.finish(parts);
         wide_ids.finish(wides);
         Self::Strided(Box::new(Strided {
-            index: index.into_boxed_slice(),
-            firsts: firsts.into_boxed_slice(),
-            lasts: lasts.into_boxed_slice(),
+            index: frozen(index),
+            firsts: frozen(firsts),
+            lasts: frozen(lasts),
             ids,
             wide_firsts: Keys::new(wide_firsts),
-            wide_lasts: wide_lasts.into_boxed_slice(),
+            wide_lasts: frozen(wide_lasts),
             wide_ids,
         }))
     }

@@ -425,6 +425,23 @@ pub fn trim() {
     }
 }
 
+/// Keep the whole large pages of a slice that is filled and stays as it is in pages of that size: the processor then finds what it reads by one
+/// look into its own table. Takes no more memory. A system that will not or can not leaves all as it was.
+pub fn advise_large_pages<T>(slice: &[T]) {
+    /// Octets of a large page on most processors; where they are others, the system declines.
+    const LARGE_PAGE_OCTETS: usize = 2 << 20;
+    let begin = slice.as_ptr().cast_mut().cast::<libc::c_void>();
+    let skip = begin.align_offset(LARGE_PAGE_OCTETS);
+    let octets = size_of_val(slice).saturating_sub(skip) / LARGE_PAGE_OCTETS * LARGE_PAGE_OCTETS;
+    if octets == 0 {
+        return;
+    }
+    for advice in [libc::MADV_HUGEPAGE, libc::MADV_COLLAPSE] {
+        // SAFETY: whole pages inside a slice that is borrowed meanwhile; what they hold stays the same.
+        unsafe { libc::madvise(begin.wrapping_byte_add(skip), octets, advice) };
+    }
+}
+
 /// The two sides of a fork.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {

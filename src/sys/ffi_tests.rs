@@ -217,3 +217,14 @@ fn the_allocator_takes_its_knobs() {
     drop(big);
     trim();
 }
+
+#[test]
+fn advice_on_pages_leaves_what_is_in_them() {
+    /// Octets of a large page.
+    const LARGE: usize = 2 << 20;
+    let filled: Vec<u32> = (0..3 * LARGE as u32).map(|n| n.wrapping_mul(0x9e37_79b9)).collect();
+    for slice in [&filled[..], &filled[1..], &filled[777..LARGE], &filled[..3], &[]] {
+        advise_large_pages(slice);
+    }
+    assert!(filled.iter().zip(0u32..).all(|(&found, n)| found == n.wrapping_mul(0x9e37_79b9)));
+}

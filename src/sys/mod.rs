@@ -16,11 +16,13 @@ use std::net::SocketAddr;
 
 #[cfg(target_os = "linux")]
 pub use ffi::{
-    Batch, Side, allocator_kib, fork, local_time, prefetch, prepare_datagram_socket, set_receive_buffer,
-    take_descriptor, trim, tune_allocator,
+    Batch, Side, advise_large_pages, allocator_kib, fork, local_time, prefetch, prepare_datagram_socket,
+    set_receive_buffer, take_descriptor, trim, tune_allocator,
 };
 #[cfg(not(target_os = "linux"))]
-pub use plain::{Batch, prefetch, prepare_datagram_socket, set_receive_buffer, trim, tune_allocator};
+pub use plain::{
+    Batch, advise_large_pages, prefetch, prepare_datagram_socket, set_receive_buffer, trim, tune_allocator,
+};
 
 /// Octets of one datagram's buffer: the largest EDNS size that the settings allow. A query is far smaller.
 pub const DATAGRAM_OCTETS_MAX: usize = 4096;

@@ -105,6 +105,10 @@ pub fn trim() {}
 #[cfg(not(target_os = "linux"))]
 pub fn prefetch<T>(_slice: &[T], _index: usize) {}
 
+/// Keep a slice in large pages: that is left to the system here.
+#[cfg(not(target_os = "linux"))]
+pub fn advise_large_pages<T>(_slice: &[T]) {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

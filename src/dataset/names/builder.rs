@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 use super::*;
 use crate::dataset::column::Column;
 use crate::dataset::entry::Scope;
+use crate::dataset::frozen;
 
 /// The table is full: about 4 GiB of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,8 +270,8 @@ impl Rows<'_> {
         index.copy_within(0..buckets, 1);
         index[0] = 0;
         Names {
-            index: index.into(),
-            records: records.into(),
+            index: frozen(index),
+            records: frozen(records),
             endings,
             id_len,
             same_id,
