@@ -23,6 +23,8 @@ const BUFFERS: usize = BATCH_DEFAULT;
 const BUFFER_LEN: usize = 1280;
 /// The most an answer from the larger host lists may take, ns.
 const COLD_NS: f64 = 220.0;
+/// The most an answer from the smaller host lists may take, ns.
+const COOL_NS: f64 = 150.0;
 /// The most an answer may take when the list is in the cache, ns.
 const HOT_NS: f64 = 120.0;
 /// Entries of a list that is in the cache.
@@ -37,6 +39,7 @@ const QUESTIONS: [(&str, u16, bool); 3] = [("A", A, false), ("A with EDNS", A, t
 pub fn run(suite: &Suite, table: &mut Table) {
     let sizes = &suite.sizes;
     let cold = Some(Target::most(COLD_NS, "ns"));
+    let cool = Some(Target::most(COOL_NS, "ns"));
     let hot = Some(Target::most(HOT_NS, "ns"));
     let kinds = [
         (Kind::Ip4Tset, Shape::Hosts),
@@ -44,10 +47,11 @@ pub fn run(suite: &Suite, table: &mut Table) {
         (Kind::Ip4Trie, Shape::Hosts),
         (Kind::Ip4Trie, Shape::HostsValued),
     ];
-    let n = sizes.hosts_large;
-    let subjects = queries::about_hosts(&suite::hosts(n), sizes.queries);
-    for (kind, shape) in kinds {
-        rows(suite, table, (kind, shape, n), &subjects, cold.as_ref());
+    for (n, target) in [(sizes.hosts_small, cool.as_ref()), (sizes.hosts_large, cold.as_ref())] {
+        let subjects = queries::about_hosts(&suite::hosts(n), sizes.queries);
+        for (kind, shape) in kinds {
+            rows(suite, table, (kind, shape, n), &subjects, target);
+        }
     }
     let subjects = repeat(&queries::about_hosts(&suite::hosts(HOT_ENTRIES), HOT_QUERIES), sizes.queries);
     for (kind, shape) in kinds {
