@@ -1,4 +1,4 @@
-//! Batched datagrams, the allocator's knobs, fork and descriptors: the only file with `unsafe`.
+//! Batched datagrams, the allocator's knobs, large pages, fork and descriptors: the only file with `unsafe`.
 //!
 //! `recvmmsg(2)` fills the slots of a [`Batch`], the answer is written over the query, and one `sendmmsg(2)` sends
 //! all answers. The kernel sees each slot through raw pointers that are made once, so the slots live in an
