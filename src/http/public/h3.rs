@@ -34,6 +34,8 @@ const OWN_STREAMS_MAX: u32 = 8;
 const NO_ERROR: u32 = 0x100;
 /// The code for one that is too much, H3_EXCESSIVE_LOAD.
 const EXCESSIVE_LOAD: u32 = 0x107;
+/// The code for a request that was not looked at, H3_REQUEST_REJECTED.
+const REQUEST_REJECTED: u32 = 0x10b;
 /// How long the last answers may take to arrive and a client may take to close by itself, once it was told that it should.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
 /// Octets of an answer; every page is far below.
@@ -137,8 +139,8 @@ async fn connection(quic: quinn::Connection, shared: Arc<Shared>, mut stop: watc
     // The farewell names the first request that is not answered, so that the client knows which ones to send elsewhere (RFC 9114 section
     // 5.2). It fails where the connection is over, which the loop below finds as well.
     let _ = timeout(FAREWELL_MAX, http.shutdown(1)).await;
-    let (mut is_open, mut end) = (true, Instant::now() + FAREWELL_MAX);
-    while is_open || !requests.is_empty() {
+    let (mut is_heard, mut end) = (true, Instant::now() + FAREWELL_MAX);
+    loop {
         tokio::select! {
             biased;
             // Each has its own time-outs. The client closes once it has its answers; otherwise their last octets get some time.
@@ -148,12 +150,22 @@ async fn connection(quic: quinn::Connection, shared: Arc<Shared>, mut stop: watc
                     quic.close(EXCESSIVE_LOAD.into(), b"");
                 }
             }
-            accepted = http.accept(), if is_open => match accepted {
+            accepted = http.accept(), if is_heard => match accepted {
                 Ok(Some(resolver)) => {
                     requests_begun += 1;
                     requests.spawn(async { drop(timeout(FAREWELL_MAX, reject(resolver)).await) });
                 }
-                Ok(None) | Err(_) => is_open = false,
+                // All requests are answered, but not all of the last answer may have arrived.
+                Ok(None) | Err(_) => is_heard = false,
+            },
+            accepted = quic.accept_bi(), if !is_heard => match accepted {
+                Ok((mut send, mut recv)) => {
+                    requests_begun += 1;
+                    // Fails for a stream that the client has given up.
+                    let _ = recv.stop(REQUEST_REJECTED.into());
+                    let _ = send.reset(REQUEST_REJECTED.into());
+                }
+                Err(_) => break,
             },
             () = sleep_until(end), if requests.is_empty() => break,
         }
