@@ -85,9 +85,9 @@ impl Plan {
         load_max: Duration::from_secs(100),
         load_slow: Duration::from_secs(3),
     };
-    /// About a minute, to see that everything works.
+    /// A minute and a half, to see that everything works.
     pub const QUICK: Self = Self {
-        rounds: 2,
+        rounds: 1,
         lasts: Duration::from_millis(150),
         queries: 1 << 15,
         sizes: [50_000, 5_000, 200_000, 20_000, 50_000],
