@@ -189,8 +189,9 @@ impl Certificates {
                 if fresh.cert != self.current.load().cert {
                     tracing::info!("certificate reread; new connections get it");
                 }
-                self.current.store(Arc::new(fresh));
+                // Counted first, so that whoever is shown it finds it counted.
                 self.reloads[0].fetch_add(1, Relaxed);
+                self.current.store(Arc::new(fresh));
             }
             Err(error) => {
                 tracing::error!("{error}; the certificate in force stays");

@@ -377,9 +377,7 @@ impl Zone {
             }
         }
     }
-}
 
-impl Zone {
     /// The same for an IPv4 address in a zone of addresses alone.
     #[inline]
     pub(crate) fn prefetch_ip4(&self, address: u32) {

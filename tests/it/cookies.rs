@@ -144,7 +144,7 @@ fn secrets_change_at_sighup() {
     assert_eq!(client.ask(&with(&second)).code(), "NOERROR");
     // A bad file changes nothing and is told, without its text.
     put(&[b, "e5e9"]);
-    server.wait("the bad file to be told", |server| server.log().contains("secrets:2: a cookie secret was expected"));
+    server.wait_log("secrets:2: a cookie secret was expected");
     assert_eq!(client.ask(&with(&second)).code(), "NOERROR");
     assert!(!server.log().contains("e5e9"), "{}", server.log());
 }

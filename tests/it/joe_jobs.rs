@@ -107,7 +107,7 @@ fn from_the_log_to_every_place_and_over_a_restart() {
         "{request}"
     );
     server.wait("the metric", |server| Scrape::of(server).sum("dnsbld_feed_joe_jobs_running", &[]) == 1.0);
-    assert!(server.log().contains("joe-job: victim@example.org is flooded with bounces"));
+    server.wait_log("joe-job: victim@example.org is flooded with bounces");
     let shown = |json: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
         command.args(["feed", "joe-jobs", "--config"]).arg(server.path("dnsbld.toml")).args(json);

@@ -219,7 +219,7 @@ fn settings_of_the_page_change_at_once_but_for_the_listener() {
     assert!(!server.log().contains("takes a restart"), "{}", server.log());
     fs::write(&path, text.replace("[public.page]", "idle-ms-max = 77\n[public.page]")).unwrap();
     server.signal(Signal::HUP);
-    server.wait("the log says so", |server| server.log().contains("[public] has changed"));
+    server.wait_log("[public] has changed");
 }
 
 /// A program and all that it started, ended when dropped.

@@ -135,9 +135,14 @@ impl Server {
         self.dir.path().join(name)
     }
 
-    /// What the server has logged so far.
+    /// What the server has logged, as far as it has been read: lines come a little later than what else they are about can be seen.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Wait until the server has logged this.
+    pub fn wait_log(&self, text: &str) {
+        self.wait(&format!("`{text}` in the log"), |server| server.log().contains(text));
     }
 
     /// Send it a signal.

@@ -82,7 +82,7 @@ fn it_changes_under_load_without_losing_a_query() {
     // A bad one changes nothing and is told.
     std::fs::write(dir.join("cert.pem"), "-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n").unwrap();
     server.wait("the bad certificate to be refused", |server| reloads(server, "refused") > 0.0);
-    assert!(server.log().contains("the certificate in force stays"), "{}", server.log());
+    server.wait_log("the certificate in force stays");
     assert_eq!(presented(&server, &[&first, &second]), second);
     server.signal(Signal::HUP);
     server.wait("SIGHUP to try again", |server| reloads(server, "refused") > 1.0);
