@@ -123,7 +123,12 @@ async fn connection(quic: quinn::Connection, shared: Arc<Shared>, mut stop: watc
                     }
                 }
                 Ok(None) => break Closed::Orderly,
-                Err(error) => break if error.is_h3_no_error() { Closed::Orderly } else { Closed::Error },
+                Err(error) if error.is_h3_no_error() => break Closed::Orderly,
+                // QUIC's own clock may have been the first to run out.
+                Err(_) => {
+                    let is_idle = matches!(quic.close_reason(), Some(quinn::ConnectionError::TimedOut));
+                    break if is_idle { Closed::Idle } else { Closed::Error };
+                }
             },
             () = sleep_until(deadline.min(end_of_life)) => {
                 let now = Instant::now();
