@@ -290,7 +290,7 @@ fn sort_runs(
     ids: &mut Column,
     merge: &mut impl FnMut(u32, &[u32]) -> u32,
 ) -> usize {
-    let mut scratch: Vec<(u16, u32, u32)> = Vec::new();
+    let mut scratch: Vec<(u16, u32)> = Vec::new();
     let mut same_ids: Vec<u32> = Vec::new();
     let same = matches!(ids, Column::Same(..));
     let mut write = 0;
@@ -312,14 +312,15 @@ fn sort_runs(
             continue;
         }
         scratch.clear();
-        scratch.extend((start..end).map(|row| (low[row], row as u32, ids.get(row))));
-        scratch.sort_unstable();
+        scratch.extend((start..end).map(|row| (low[row], ids.get(row))));
+        // Keeps the order they came among equals, and is quick where most are in order already.
+        scratch.sort_by_key(|&(low, _)| low);
         for group in scratch.chunk_by(|a, b| a.0 == b.0) {
             let id = if let [one] = group {
-                one.2
+                one.1
             } else {
                 same_ids.clear();
-                same_ids.extend(group.iter().map(|row| row.2));
+                same_ids.extend(group.iter().map(|row| row.1));
                 merge((top as u32) << 16 | u32::from(group[0].0), &same_ids)
             };
             low[write] = group[0].0;

@@ -230,12 +230,16 @@ pub(crate) fn count_labels(mut name: &[u8]) -> usize {
     count
 }
 
+/// The name above this one; none above the last label.
+#[inline]
+fn above(name: &[u8]) -> Option<&[u8]> {
+    name.get(usize::from(*name.first()?) + 1..).filter(|rest| !rest.is_empty())
+}
+
 /// The last label with its length octet; empty for an empty name.
+#[inline]
 fn last_label(mut name: &[u8]) -> &[u8] {
-    while let Some(rest) = name.first().and_then(|&len| name.get(usize::from(len) + 1..)) {
-        if rest.is_empty() {
-            return name;
-        }
+    while let Some(rest) = above(name) {
         name = rest;
     }
     name
@@ -271,6 +275,10 @@ fn hash(seed: &foldhash::fast::RandomState, name: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
     use super::*;
     use crate::dataset::entry::Scope;
 
@@ -317,16 +325,63 @@ mod tests {
         assert_eq!(names.len(), 5);
     }
 
+    proptest! {
+        /// Few labels, so that names come again, lie below one another and are excluded.
+        #[test]
+        fn a_slow_table_says_the_same(
+            entries in prop::collection::vec((prop::collection::vec(0u8..4, 1..5), 0u8..3, 0u32..6), 0..400),
+            wide in any::<bool>(),
+        ) {
+            let scopes = [Scope::Exact, Scope::Below, Scope::Both];
+            let merge = |ids: &[u32]| if ids.contains(&EXCLUDED) { EXCLUDED } else { ids.iter().fold(7, |a, id| a * 31 % 9999 + id) };
+            let mut builder = NamesBuilder::default();
+            let mut slow: BTreeMap<Vec<u8>, [Vec<u32>; 2]> = BTreeMap::new();
+            for (name, scope, id) in entries {
+                let name = name.into_iter().flat_map(|n| labels(["a", "bb", "example", "a-label-of-more-letters-than-most"][usize::from(n)])).collect::<Vec<u8>>();
+                let (scope, id) = (scopes[usize::from(scope)], if wide { id * 300 } else { id });
+                builder.push(&name, scope, id).unwrap();
+                let sides = slow.entry(name).or_default();
+                let wanted = [matches!(scope, Scope::Exact | Scope::Both), matches!(scope, Scope::Below | Scope::Both)];
+                sides.iter_mut().zip(wanted).filter(|(_, wanted)| *wanted).for_each(|(side, _)| side.push(id));
+            }
+            let names = builder.finish(merge);
+            let one = |ids: &Vec<u32>| match ids[..] { [] => None, [id] => Some(id), _ => Some(merge(ids)) };
+            let mut expected: BTreeMap<&[u8], Hit> = BTreeMap::new();
+            for (name, [exact, below]) in &slow {
+                let hit = expected.entry(name).or_default();
+                (hit.exact, hit.below) = (one(exact), one(below));
+                let lists = |id: Option<u32>| id.is_some_and(|id| id != EXCLUDED);
+                hit.parent |= lists(hit.below);
+                if lists(hit.exact) || lists(hit.below) {
+                    let mut name = &name[..];
+                    while let Some(rest) = above(name) {
+                        expected.entry(rest).or_default().parent = true;
+                        name = rest;
+                    }
+                }
+            }
+            for (name, hit) in &expected {
+                prop_assert_eq!(names.get(name), Some(*hit), "{:?}", name);
+            }
+            prop_assert_eq!(names.canonical().count(), expected.len());
+            prop_assert_eq!(names.len(), slow.len());
+        }
+    }
+
     #[test]
     fn many_names_are_all_found_with_their_ids() {
-        for count in [0u32, 1, 3, 5_000, 70_000] {
+        // The last number is large enough for names that stand at one place of a bucket.
+        for count in [0u32, 1, 3, 5_000, 200_000] {
+            let name = |n: u32| labels(&format!("host{n}.sub{}.example", n / 2));
             let mut builder = NamesBuilder::default();
             for n in 0..count {
-                builder.push(&labels(&format!("host{n}.example")), Scope::Exact, n).unwrap();
+                builder.push(&name(n), Scope::Exact, n + 1).unwrap();
             }
             let names = builder.finish(|ids| ids[0]);
             for n in 0..count {
-                assert_eq!(names.get(&labels(&format!("host{n}.example"))).and_then(|hit| hit.exact), Some(n));
+                assert_eq!(names.get(&name(n)).and_then(|hit| hit.exact), Some(n + 1));
+                let parent = Hit { exact: None, below: None, parent: true };
+                assert_eq!(names.get(above(&name(n)).unwrap()), Some(parent));
             }
             assert_eq!(names.get(&labels("host.example")), None);
         }
