@@ -9,7 +9,7 @@ use super::record_set::RecordSet;
 use crate::dataset::records::RecordType;
 use crate::wire::cookie::Standing;
 use crate::wire::query::{ErrorReply, Message, Query};
-use crate::wire::reply::{Head, NoRoom, Piece, Section, Writer};
+use crate::wire::reply::{Head, NoRoom, Opt, Piece, Section, Writer};
 use crate::wire::{HEADER_LEN, class, ede, rcode, rtype};
 use crate::zone::{self, Access, Address, Existence, Match, Snapshot, Zone, ZoneState};
 
@@ -166,7 +166,7 @@ fn bare(
     let ErrorReply { rcode, question_end, qtype, edns } = reply;
     let opt = edns.as_ref().map(|edns| extras.opt(edns, question_end, context, error_ede(rcode)));
     let mut writer = Writer::new(buf, question_end, usize::MAX, 0);
-    let len = writer.finish(Head { rcode, truncated, ..Head::default() }, opt);
+    let len = writer.finish(Head { rcode, truncated, ..Head::default() }, opt.as_ref());
     let (listed, cookie) = (Listed::NotAsked, extras.standing);
     Outcome::Reply { len, note: Note { zone_slot, qtype, rcode, listed, truncated, cookie } }
 }
@@ -196,7 +196,8 @@ fn answer(
 ) -> Outcome {
     let size = context.size_max(query.edns);
     let extras = Extras::of(query.cookie.as_ref(), context);
-    let reserved = query.edns.as_ref().map_or(0, |edns| extras.opt(edns, query.question_end, context, None).octets());
+    let mut opt = query.edns.as_ref().map(|edns| extras.opt(edns, query.question_end, context, None));
+    let reserved = opt.as_ref().map_or(0, Opt::octets);
     let writer = Writer::new(buf, query.question_end, size.into(), reserved);
     let mut reply = Reply { query, context, writer, head: Head::default(), ede: None, access: Access::Open };
     let (zone_slot, listed) = match query.qclass {
@@ -211,8 +212,10 @@ fn answer(
     if extras.refused(context) {
         return bare(query.with_code(rcode::BADCOOKIE), &extras, zone_slot, false, context, buf);
     }
-    let len =
-        reply.writer.finish(head, query.edns.as_ref().map(|edns| extras.opt(edns, query.question_end, context, ede)));
+    if let Some(opt) = &mut opt {
+        opt.ede = ede;
+    }
+    let len = reply.writer.finish(head, opt.as_ref());
     let (qtype, cookie) = (query.qtype, extras.standing);
     let note = Note { zone_slot, qtype, rcode: head.rcode, listed, truncated: head.truncated, cookie };
     Outcome::Reply { len, note }

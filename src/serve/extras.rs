@@ -3,7 +3,7 @@
 use super::answer::{Context, Transport};
 use crate::wire::cookie::{Cookie, CookieKeys, FULL_OCTETS, Standing};
 use crate::wire::edns::Edns;
-use crate::wire::reply::Opt;
+use crate::wire::reply::{Opt, Options};
 
 /// How cookies are handled; see `[dns.cookies]` in the settings.
 #[derive(Clone, Debug)]
@@ -50,10 +50,19 @@ impl Extras {
     /// The OPT record of an answer to a query with this EDNS, whose question ends there.
     #[inline]
     pub fn opt<'a>(&'a self, edns: &Edns, question_end: usize, context: &Context<'a>, ede: Option<u16>) -> Opt<'a> {
+        let wanted = edns.nsid | edns.keepalive | edns.padding | self.cookie.is_some();
         Opt {
             udp_size: context.policy.udp_size_max,
             dnssec_ok: edns.dnssec_ok,
             ede,
+            options: if wanted { Some(self.options(edns, question_end, context)) } else { None },
+        }
+    }
+
+    /// Its options.
+    #[inline(never)]
+    fn options<'a>(&'a self, edns: &Edns, question_end: usize, context: &Context<'a>) -> Options<'a> {
+        Options {
             nsid: if edns.nsid { self.nsid(edns, question_end, context) } else { None },
             cookie: self.cookie.as_ref(),
             keepalive: if edns.keepalive { context.keepalive } else { None },
@@ -71,11 +80,8 @@ impl Extras {
             dnssec_ok: false,
             // Whether there will be one is not known yet.
             ede: Some(0),
-            nsid: Some(nsid),
-            cookie: self.cookie.as_ref(),
-            // Not over UDP, and beside it there is room enough.
-            keepalive: None,
-            padding: false,
+            // Neither of the other two over UDP, and elsewhere there is room enough.
+            options: Some(Options { nsid: Some(nsid), cookie: self.cookie.as_ref(), keepalive: None, padding: false }),
         };
         let octets = question_end + opt.octets();
         (octets <= usize::from(context.size_max(Some(*edns)))).then_some(nsid)

@@ -1,6 +1,7 @@
 //! EDNS (RFC 6891): what a query's OPT record says.
 
 use super::cookie::Cookie;
+use super::rtype;
 
 /// Option: name server identifier (RFC 5001).
 pub const OPTION_NSID: u16 = 3;
@@ -14,6 +15,10 @@ pub const OPTION_PADDING: u16 = 12;
 pub const OPTION_EDE: u16 = 15;
 /// Octets of an OPT record without options: root, type, class, TTL, length.
 pub const OPT_LEN: usize = 11;
+/// DO, in the third octet of the record's TTL.
+const DNSSEC_OK: u8 = 0x80;
+/// The lower octet of the record's type.
+const OPT: u8 = rtype::OPT as u8;
 
 /// What a query's OPT record says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,10 +47,21 @@ pub enum BadOption {
 }
 
 impl Edns {
+    /// From what stands behind the question, if it is an OPT record without options and nothing else, as it nearly always is.
+    #[inline]
+    pub fn read_plain(records: &[u8]) -> Option<Self> {
+        let &[0, 0, OPT, size_high, size_low, _, version, flags, _, 0, 0] = <&[u8; OPT_LEN]>::try_from(records).ok()?
+        else {
+            return None;
+        };
+        let udp_size = u16::from_be_bytes([size_high, size_low]);
+        Some(Self { udp_size, version, dnssec_ok: flags & DNSSEC_OK != 0, ..Self::default() })
+    }
+
     /// From the class, TTL and data of an OPT record; a cookie goes to `cookie`, in place, as few queries have one.
     pub fn read(class: u16, ttl: u32, mut data: &[u8], cookie: &mut Option<Cookie>) -> (Self, Result<(), BadOption>) {
         let [_, version, flags, _] = ttl.to_be_bytes();
-        let mut edns = Self { udp_size: class, version, dnssec_ok: flags & 0x80 != 0, ..Self::default() };
+        let mut edns = Self { udp_size: class, version, dnssec_ok: flags & DNSSEC_OK != 0, ..Self::default() };
         while !data.is_empty() {
             let [code_high, code_low, len_high, len_low, rest @ ..] = data else {
                 return (edns, Err(BadOption::Overrun));

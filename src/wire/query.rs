@@ -81,8 +81,20 @@ enum BadRecords {
     Option(Edns, BadOption),
 }
 
-/// Look through the records behind the question for an OPT record.
-fn find_edns(message: &[u8], mut at: usize, cookie: &mut Option<Cookie>) -> Result<Option<Edns>, BadRecords> {
+/// Look for an OPT record behind the question.
+#[inline]
+fn find_edns(message: &[u8], at: usize, cookie: &mut Option<Cookie>) -> Result<Option<Edns>, BadRecords> {
+    if message[6..HEADER_LEN] == [0, 0, 0, 0, 0, 1]
+        && let Some(edns) = Edns::read_plain(&message[at..])
+    {
+        return Ok(Some(edns));
+    }
+    search_edns(message, at, cookie)
+}
+
+/// Look through all records for it.
+#[inline(never)]
+fn search_edns(message: &[u8], mut at: usize, cookie: &mut Option<Cookie>) -> Result<Option<Edns>, BadRecords> {
     let count = |n: usize| usize::from(u16_at(message, 6 + 2 * n).unwrap_or(0));
     let additional_from = count(0) + count(1);
     let records = additional_from + count(2);

@@ -338,7 +338,7 @@ impl<'b> Writer<'b> {
     /// ID, opcode and RD stay as they are in the buffer; AA and TC are as told; the rest is cleared. CD is copied
     /// (RFC 4035 section 3.1.6).
     #[inline(always)]
-    pub fn finish(&mut self, head: Head, opt: Option<Opt<'_>>) -> usize {
+    pub fn finish(&mut self, head: Head, opt: Option<&Opt<'_>>) -> usize {
         if let Some(opt) = opt {
             self.put_opt(head.rcode, opt);
         }
@@ -362,42 +362,48 @@ impl<'b> Writer<'b> {
 
     /// Write the OPT record.
     #[inline]
-    fn put_opt(&mut self, rcode: u16, opt: Opt<'_>) {
+    fn put_opt(&mut self, rcode: u16, opt: &Opt<'_>) {
+        if !opt.is_plain() {
+            return self.put_full_opt(rcode, opt);
+        }
+        let end = self.at + OPT_LEN;
+        let Some(room) = self.buf.get_mut(self.at..end) else { return };
+        room.copy_from_slice(&opt.head(rcode, 0));
+        self.at = end;
+        self.count_up(Section::Additional);
+    }
+
+    /// The same with options.
+    #[inline(never)]
+    fn put_full_opt(&mut self, rcode: u16, opt: &Opt<'_>) {
         let len = opt.octets();
         if self.at + len > self.buf.len() {
             return;
         }
         let end = self.at + len;
-        let padding_len = if opt.padding { end.next_multiple_of(PADDING_BLOCK).min(self.buf.len()) - end } else { 0 };
-        let data_len = len - OPT_LEN + padding_len;
-        let [s0, s1] = opt.udp_size.to_be_bytes();
-        let [d0, d1] = (data_len as u16).to_be_bytes();
-        // Root, type; size; extended code, version; DO and zeros; length of the options.
-        let record: [u8; OPT_LEN] =
-            [0, 0, rtype::OPT as u8, s0, s1, (rcode >> 4) as u8, 0, u8::from(opt.dnssec_ok) << 7, 0, d0, d1];
-        self.put(&record);
-        if data_len > 0 {
-            self.put_options(opt, padding_len);
-        }
+        let padding = opt.options.is_some_and(|options| options.padding);
+        let padding_len = if padding { end.next_multiple_of(PADDING_BLOCK).min(self.buf.len()) - end } else { 0 };
+        self.put(&opt.head(rcode, len - OPT_LEN + padding_len));
+        self.put_options(opt, padding_len);
         self.count_up(Section::Additional);
     }
 
     /// Write the options of the OPT record; their room was checked.
-    #[cold]
-    fn put_options(&mut self, opt: Opt<'_>, padding_len: usize) {
+    fn put_options(&mut self, opt: &Opt<'_>, padding_len: usize) {
         if let Some(code) = opt.ede {
             self.put_option(OPTION_EDE, &code.to_be_bytes());
         }
-        if let Some(nsid) = opt.nsid {
+        let Some(options) = opt.options else { return };
+        if let Some(nsid) = options.nsid {
             self.put_option(OPTION_NSID, nsid);
         }
-        if let Some(cookie) = opt.cookie {
+        if let Some(cookie) = options.cookie {
             self.put_option(OPTION_COOKIE, cookie);
         }
-        if let Some(time) = opt.keepalive {
+        if let Some(time) = options.keepalive {
             self.put_option(OPTION_KEEPALIVE, &time.to_be_bytes());
         }
-        if opt.padding {
+        if options.padding {
             self.put_option(OPTION_PADDING, &PADDING[..padding_len]);
         }
     }
@@ -437,6 +443,13 @@ pub struct Opt<'a> {
     pub dnssec_ok: bool,
     /// Extended error.
     pub ede: Option<u16>,
+    /// Options that few clients want.
+    pub options: Option<Options<'a>>,
+}
+
+/// Options of an OPT record, because the client's has them.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
     /// Identifier, if it was asked for.
     pub nsid: Option<&'a [u8]>,
     /// Both parts of the client's cookie.
@@ -448,15 +461,38 @@ pub struct Opt<'a> {
 }
 
 impl Opt<'_> {
+    /// Whether it has no options.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.ede.is_none() && self.options.is_none()
+    }
+
+    /// The record without its options, which have so many octets.
+    #[inline]
+    fn head(&self, rcode: u16, options_len: usize) -> [u8; OPT_LEN] {
+        let [s0, s1] = self.udp_size.to_be_bytes();
+        let [d0, d1] = (options_len as u16).to_be_bytes();
+        // Root, type; size; extended code, version; DO and zeros; length of the options.
+        [0, 0, rtype::OPT as u8, s0, s1, (rcode >> 4) as u8, 0, u8::from(self.dnssec_ok) << 7, 0, d0, d1]
+    }
+
     /// Octets of the record, without those that pad.
     #[inline]
     pub fn octets(&self) -> usize {
+        if self.is_plain() { OPT_LEN } else { self.full_octets() }
+    }
+
+    /// The same with options.
+    #[inline(never)]
+    fn full_octets(&self) -> usize {
         let option = |len: Option<usize>| len.map_or(0, |len| 4 + len);
         OPT_LEN
             + option(self.ede.map(|_| 2))
-            + option(self.nsid.map(<[u8]>::len))
-            + option(self.cookie.map(|_| FULL_OCTETS))
-            + option(self.keepalive.map(|_| 2))
-            + option(self.padding.then_some(0))
+            + self.options.as_ref().map_or(0, |options| {
+                option(options.nsid.map(<[u8]>::len))
+                    + option(options.cookie.map(|_| FULL_OCTETS))
+                    + option(options.keepalive.map(|_| 2))
+                    + option(options.padding.then_some(0))
+            })
     }
 }
