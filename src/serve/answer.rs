@@ -94,7 +94,7 @@ impl Prepared {
         if self.message == Message::Query
             && let Some((zone, number, below)) = snapshot.find_zone(&self.query.name)
         {
-            let form = zone::address(&self.query.name, below);
+            let form = zone.address(&self.query.name, below);
             self.place = Some(Place { number, below, start: self.query.name.start(below), form });
             zone.prefetch(&self.query.name, below, &form);
         }

@@ -246,7 +246,7 @@ impl QueryName {
     /// Read the uncompressed name at the beginning of `message[..end]`; says how many octets it takes there.
     ///
     /// In place, as a name is too large to be moved about for each query. After an error nothing may be asked of it.
-    #[inline]
+    #[inline(always)]
     pub fn read(&mut self, message: &[u8], end: usize) -> Result<usize, BadName> {
         let limit = end.min(message.len()).min(NAME_LEN_MAX);
         let mut at = 0usize;

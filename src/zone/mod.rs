@@ -238,6 +238,13 @@ impl Zone {
         let code = self.settings.wrong_kind?;
         (!self.has_addresses && resolve::is_address(form)).then(|| code.octets())
     }
+
+    /// The address that the first `below` labels of a name say, where it makes a difference.
+    #[inline]
+    pub(crate) fn address(&self, name: &QueryName, below: usize) -> Address {
+        let matters = self.has_addresses || self.settings.wrong_kind.is_some();
+        if matters { address(name, below) } else { Address::No }
+    }
 }
 
 /// Name servers out of the settings.
