@@ -205,7 +205,7 @@ pub enum Command {
 /// What `check` looks at: settings with all their files, or the files of one dataset.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct CheckArgs {
-    /// The settings; they and the files that they name are checked: zones, cookie secrets, certificate and key
+    /// The settings; they and the files that they name are checked: zones, certificate, key, secrets and tokens
     #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "kind"], required_unless_present = "files")]
     pub config: Option<PathBuf>,
     /// Zone files, read together as one dataset

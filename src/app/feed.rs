@@ -114,7 +114,7 @@ pub(super) fn detector(settings: &Settings) -> JoeJobOptions {
 }
 
 /// The secret in a file. Errors: it can not be read, or is too short to be one.
-fn read_secret(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_secret(path: &Path) -> Result<Vec<u8>, Failure> {
     let text =
         std::fs::read(path).map_err(|error| format!("{}: the secret can not be read: {error}", path.display()))?;
     let secret = text.trim_ascii();

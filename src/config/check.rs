@@ -8,6 +8,21 @@ use crate::dataset::Kind;
 use crate::diag::{Diagnostic, Severity};
 use crate::wire::name::Name;
 
+/// Note where files with secrets are named; (0, 0) where none is.
+fn note_files(settings: &mut Settings, map: &Map<'_>) {
+    let at = |is_named: bool, path: &[Step<'_>]| if is_named { map.position(path) } else { (0, 0) };
+    let places = &mut settings.places;
+    places.cookie_secrets =
+        at(settings.dns.cookies.secret_file.is_some(), &["dns", "cookies", "secret-file"].map(Step::Key));
+    places.page_token = at(settings.public.page.token_file.is_some(), &["public", "page", "token-file"].map(Step::Key));
+    let jobs = &settings.feed.joe_jobs;
+    places.webhook_secret =
+        at(jobs.webhook_secret_file.is_some(), &["feed", "joe-jobs", "webhook-secret-file"].map(Step::Key));
+    let source = |n| [Step::Key("feed"), Step::Key("source"), Step::Index(n), Step::Key("token-file")];
+    let sources = settings.feed.sources.iter().enumerate();
+    places.source_tokens = sources.map(|(n, each)| at(each.token_file.is_some(), &source(n))).collect();
+}
+
 /// Check settings as a whole, note where each zone stands, and collect warnings. Errors: the first thing that can not be.
 pub(super) fn settings(settings: &mut Settings, map: &Map<'_>) -> Result<(), SettingsError> {
     listeners(settings, map)?;
@@ -16,9 +31,7 @@ pub(super) fn settings(settings: &mut Settings, map: &Map<'_>) -> Result<(), Set
     relation::check(settings, map)?;
     public::check(settings, map)?;
     tls::check(settings, map)?;
-    if settings.dns.cookies.secret_file.is_some() {
-        settings.places.cookie_secrets = map.position(&["dns", "cookies", "secret-file"].map(Step::Key));
-    }
+    note_files(settings, map);
     let mut seen = HashMap::new();
     for (at, zone) in settings.zones.iter_mut().enumerate() {
         let path = [Step::Key("zone"), Step::Index(at), Step::Key("name")];

@@ -62,6 +62,12 @@ pub struct FilePlaces {
     pub cookie_secrets: (u32, u32),
     /// `certificate-file` and `key-file` of `[tls]`.
     pub certificate: [(u32, u32); 2],
+    /// `token-file` of `[public.page]`.
+    pub page_token: (u32, u32),
+    /// `token-file` of each `[[feed.source]]`.
+    pub source_tokens: Vec<(u32, u32)>,
+    /// `webhook-secret-file` of `[feed.joe-jobs]`.
+    pub webhook_secret: (u32, u32),
 }
 
 impl Default for Settings {

@@ -168,7 +168,7 @@ impl Loader {
             }
             Verdict::Take(data) => {
                 let entries: u64 = data.iter().map(|data| data.dataset.entries()).sum();
-                tracing::info!(zone = name, entries, seconds, "new data");
+                tracing::info!(zone = name, entries, seconds = %format_args!("{seconds:.6}"), "new data");
                 zone.take(data, now.unix_s);
                 zone.note(ReloadOutcome::Published, String::new(), now.unix_s);
                 // A zone that came by the settings may start with what other zones still serve of a bad file.

@@ -113,6 +113,43 @@ fn check_looks_at_secrets_and_certificates_as_serve_does() {
 }
 
 #[test]
+fn check_looks_at_tokens_as_serve_does() {
+    const SETTINGS: &str = "state-dir = '.'\n[dns]\nlisten = ['127.0.0.1:0']\n[http]\nlisten = '127.0.0.1:0'\n\
+                            [public]\nenabled = true\nlisten = '127.0.0.1:0'\n[public.page]\ntoken-file = 'page'\n\
+                            [feed]\nenabled = true\n\
+                            [[feed.source]]\nname = 'a'\ntype = 'file'\npath = 'mail.log'\n\
+                            [[feed.source]]\nname = 'b'\ntype = 'http'\ntoken-file = 'logs'\n\
+                            [feed.joe-jobs]\nwebhook-url = 'http://127.0.0.1:9/'\nwebhook-secret-file = 'hook'\n\
+                            [[zone]]\nname = 'bl.test'\ndatasets = [{ type = 'ip4set', files = ['bl.zone'] }]\n";
+    let good = "0123456789abcdef";
+    let dir = directory(&[("dnsbld.toml", SETTINGS), ("bl.zone", "127.0.0.2\n"), ("mail.log", "")]);
+    for (text, words) in [
+        (Some(good), None),
+        (None, Some(["the token can not be read", "the token can not be read", "the secret can not be read"])),
+        (Some("short"), Some(["expected a token of", "expected a token of", "expected a secret of"])),
+    ] {
+        for name in ["page", "logs", "hook"] {
+            match text {
+                Some(text) => std::fs::write(dir.path().join(name), text).unwrap(),
+                None => std::fs::remove_file(dir.path().join(name)).unwrap(),
+            }
+        }
+        let (said, code) = said(&run(dir.path(), "check --config dnsbld.toml"));
+        let errors: Vec<&str> = said.lines().filter(|line| line.contains(": error: ")).collect();
+        let expected =
+            words.iter().flatten().zip(["20:14: error: logs: ", "10:14: error: page: ", "23:23: error: hook: "]);
+        assert_eq!(errors.len(), expected.clone().count(), "{said}");
+        for (error, (words, place)) in errors.iter().zip(expected) {
+            assert!(error.starts_with(&format!("dnsbld.toml:{place}{words}")), "{said}");
+        }
+        assert_eq!(code, Some(i32::from(words.is_some())), "{said}");
+    }
+    let (text, code) = said(&run(dir.path(), "serve --config dnsbld.toml"));
+    assert!(text.contains(": expected a "), "{text}");
+    assert_eq!(code, Some(1), "{text}");
+}
+
+#[test]
 fn check_tells_everything_in_one_run() {
     let dir = directory(&[
         ("dirty", "1.2.3.4\n1.2.3.256\n1.2.3.0/33\nhello world\n1.2.3.5 :0:zero\n$NOSUCH x\n9.9.9.9\n"),

@@ -157,6 +157,7 @@ fn observing_lists_nothing() {
     let (code, listings) = command(&server, "listings");
     assert_eq!(code, Some(0));
     assert!(listings.starts_with("203.0.113.9\t127.0.0.2\twould be listed: Sender callouts: "), "{listings}");
+    assert!(command(&server, "history 203.0.113.9").1.contains(" would be listed for 127.0.0.2 until "));
     let listings: serde_json::Value = serde_json::from_str(&command(&server, "listings --json").1).unwrap();
     assert_eq!((&listings["subject"], &listings["listed"]), (&"203.0.113.9".into(), &false.into()));
 }

@@ -246,7 +246,7 @@ impl Ids {
 /// One more id for a row that has one on that side.
 struct Again {
     /// The row.
-    row: usize,
+    row: u32,
     /// Where its name begins, by which rows stand in the order they came.
     start: u32,
     /// [`EXACT`] or [`BELOW`].
@@ -296,7 +296,9 @@ impl Ordered {
             }
             sorted.extend(range.clone().map(|n| (self.rows[n], self.ids.exact.get(n))));
             sorted.sort_by_key(|(row, _)| row.tag);
-            for same in sorted.chunk_by_mut(|a, b| a.0.tag == b.0.tag).filter(|same| same.len() > 1) {
+            // Nearly always rows of one name, which are in order.
+            let unsorted = |same: &&mut [(Row, u32)]| !same.is_sorted_by_key(|(row, _)| arena.hash(row));
+            for same in sorted.chunk_by_mut(|a, b| a.0.tag == b.0.tag).filter(|same| same.len() > 1).filter(unsorted) {
                 same.sort_by_cached_key(|(row, _)| arena.hash(row));
             }
             for (n, (row, id)) in range.zip(sorted.drain(..)) {
@@ -335,7 +337,7 @@ impl Ordered {
                         known.flags |= side;
                         self.ids.set(head, side, id);
                     } else {
-                        again.push(Again { row: head, start: known.start, side, id });
+                        again.push(Again { row: head as u32, start: known.start, side, id });
                     }
                 }
             }
@@ -349,9 +351,9 @@ impl Ordered {
     /// One id for each name that came several times.
     fn merge(&mut self, mut again: Vec<Again>, mut merge: impl FnMut(&[u32]) -> u32) {
         // In the order in which names came first, so that the same names give the same ids.
-        again.sort_by_key(|again| (again.start, again.side));
+        again.sort_by_key(|again| (again.start, again.row, again.side));
         for group in again.chunk_by(|a, b| (a.row, a.side) == (b.row, b.side)) {
-            let (row, side) = (group[0].row, group[0].side);
+            let (row, side) = (group[0].row as usize, group[0].side);
             let mut all = vec![self.ids.get(row, side)];
             all.extend(group.iter().map(|again| again.id));
             self.ids.set(row, side, merge(&all));

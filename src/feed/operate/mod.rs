@@ -121,9 +121,12 @@ pub fn history(store: &Connection, ledger: &Ledger, subject: Subject, told: &mut
         value["event"] = "listing".into();
         let codes: Vec<String> = listing.codes.iter().map(|code| format!("127.0.0.{}", code.octet())).collect();
         let (ended, nth) = (listing.ended.word(), listing.nth);
-        let ends = if listing.until_ms > told.now_ms { "ends" } else { "ended" };
+        let holds = listing.until_ms > told.now_ms;
+        let ends = if holds { "ends" } else { "ended" };
+        // Of those that are over it is not known whether they were only observed.
+        let listed = if holds && told.observe { "would be listed" } else { "listed" };
         let text = format!(
-            "listed for {} until {} ({ends}: {ended}; number {nth} in a row)",
+            "{listed} for {} until {} ({ends}: {ended}; number {nth} in a row)",
             codes.join(" and "),
             date(listing.until_ms)
         );
