@@ -209,13 +209,18 @@ pub struct HostsBuilder {
     ids: Column,
     /// A key did not come after all keys before it.
     unsorted: bool,
+    /// Nor did its top half come after or with theirs.
+    unsorted_tops: bool,
 }
 
 impl HostsBuilder {
     /// Add an address; the same address may come again.
     #[inline]
     pub fn push(&mut self, address: u32, id: u32) {
-        self.unsorted |= self.keys.last().is_some_and(|&last| address <= last);
+        if let Some(&last) = self.keys.last() {
+            self.unsorted |= address <= last;
+            self.unsorted_tops |= address >> 16 < last >> 16;
+        }
         self.keys.push(address);
         self.ids.push(id);
     }
@@ -233,7 +238,7 @@ impl HostsBuilder {
             index[top + 1] += index[top];
         }
         let (low, ids) = if self.unsorted {
-            let (mut low, mut ids) = self.scatter(&index);
+            let (mut low, mut ids) = if self.unsorted_tops { self.scatter(&index) } else { self.in_runs() };
             drop(std::mem::take(&mut self.keys));
             let rows = sort_runs(&mut index, &mut low, &mut ids, &mut merge);
             low.truncate(rows);
@@ -241,12 +246,10 @@ impl HostsBuilder {
             ids.finish(rows);
             (low, ids)
         } else {
-            let mut low: Vec<u16> = Vec::with_capacity(self.keys.len() + WINDOW);
-            low.extend(self.keys.iter().map(|&key| key as u16));
+            let (low, mut ids) = self.in_runs();
             self.keys = Vec::new();
-            let rows = low.len();
-            self.ids.finish(rows);
-            (low, self.ids)
+            ids.finish(low.len());
+            (low, ids)
         };
         let mut low = low;
         if low.len() >= STRIDED_MIN {
@@ -261,6 +264,13 @@ impl HostsBuilder {
             keys.extend(run.iter().map(|&suffix| (top as u32) << 16 | u32::from(suffix)));
         }
         Hosts { keys: HostKeys::Whole(Keys::new(keys)), ids }
+    }
+
+    /// Suffixes and ids as they came, where they came grouped by top half.
+    fn in_runs(&mut self) -> (Vec<u16>, Column) {
+        let mut low: Vec<u16> = Vec::with_capacity(self.keys.len() + WINDOW);
+        low.extend(self.keys.iter().map(|&key| key as u16));
+        (low, std::mem::take(&mut self.ids))
     }
 
     /// Suffixes and ids grouped by top half, in the order they came within a group.
@@ -309,6 +319,14 @@ fn sort_runs(
                     write += 1;
                 }
             }
+            continue;
+        }
+        if low[start..end].is_sorted_by(|a, b| a < b) {
+            if write < start {
+                low.copy_within(start..end, write);
+                (start..end).zip(write..).for_each(|(from, to)| ids.set(to, ids.get(from)));
+            }
+            write += end - start;
             continue;
         }
         scratch.clear();
