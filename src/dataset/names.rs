@@ -92,7 +92,7 @@ impl Default for Names {
 impl Names {
     /// What is known of a name.
     pub fn get(&self, name: &[u8]) -> Option<Hit> {
-        let bucket = bucket(hash(&self.seed, name), self.index.len() - 1);
+        let (bucket, _) = place(key(hash(&self.seed, name)), self.index.len() - 1);
         let mut at = self.index[bucket] as usize;
         let end = self.index[bucket + 1] as usize;
         while at < end {
@@ -113,7 +113,7 @@ impl Names {
     /// Bring what [`Names::get`] will look at into the cache.
     #[inline]
     pub fn prefetch(&self, name: &[u8]) {
-        let bucket = bucket(hash(&self.seed, name), self.index.len() - 1);
+        let (bucket, _) = place(key(hash(&self.seed, name)), self.index.len() - 1);
         sys::prefetch(&self.records, self.index[bucket] as usize);
     }
 
@@ -214,10 +214,17 @@ impl Names {
     }
 }
 
-/// The bucket of a hash.
+/// The bits of a hash that say where its name stands.
 #[inline]
-fn bucket(hash: u64, buckets: usize) -> usize {
-    (((hash >> 32) * buckets as u64) >> 32) as usize
+fn key(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
+
+/// Where a key stands among so many buckets: in which one, and where in it.
+#[inline]
+fn place(key: u32, buckets: usize) -> (usize, u16) {
+    let scaled = u64::from(key) * buckets as u64;
+    ((scaled >> 32) as usize, (scaled >> 16) as u16)
 }
 
 /// Number of labels.

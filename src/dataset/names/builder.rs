@@ -122,7 +122,7 @@ impl Arena {
     /// The bits of that hash that say where the row stands.
     #[inline]
     fn key(&self, row: &Row) -> u32 {
-        (self.hash(row) >> 32) as u32
+        key(self.hash(row))
     }
 
     /// Fetch the name of a row that will be looked at soon, if there is one.
@@ -184,13 +184,6 @@ impl<'a> Endings<'a> {
             number => Some(usize::from(number) - 1),
         }
     }
-}
-
-/// Where a key stands among so many buckets: in which one, and where in it.
-#[inline]
-fn place(key: u32, buckets: usize) -> (usize, u16) {
-    let scaled = u64::from(key) * buckets as u64;
-    ((scaled >> 32) as usize, (scaled >> 16) as u16)
 }
 
 /// Rows in the order of their hashes, those of one name in the order they came.
